@@ -1,0 +1,1 @@
+"""The commands; one file a command, and nothing here but composing."""

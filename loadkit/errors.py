@@ -1,0 +1,93 @@
+"""The errors of loadkit, drawn. Each knows the exit code it ends a command with.
+
+    LoadkitError
+    ├── UsageError                 2   something a person gave cannot be used; one sentence, no load was sent
+    │   ├── SettingsError              an option, a duration, a number
+    │   ├── TargetError                the target file, or the target itself at the first look
+    │   ├── ThresholdError             a threshold that cannot be read or names no metric
+    │   └── ResultsError               a run folder that is not one
+    ├── ProtocolError
+    │   ├── LocalProtocolError         we broke the protocol: a bug of ours
+    │   └── RemoteProtocolError        they did: named, counted, never a crash
+    ├── TransportError                 no answer: unreachable, timeout, cut
+    └── AnswerError                    an answer that refuses: status and kind
+
+A slow or failing target is data, not an exception: these are raised at the edge where the thing happens and counted by the caller.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AnswerError",
+    "LoadkitError",
+    "LocalProtocolError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "ResultsError",
+    "SettingsError",
+    "TargetError",
+    "ThresholdError",
+    "TransportError",
+    "UsageError",
+]
+
+
+class LoadkitError(Exception):
+    """Root of the tree; its text is a sentence for a person."""
+
+    exit_code = 1
+
+
+class UsageError(LoadkitError):
+    """Something a person gave cannot be used."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """An option that cannot be used."""
+
+
+class TargetError(UsageError):
+    """A target that cannot be read, reached or used."""
+
+
+class ThresholdError(UsageError):
+    """A threshold that cannot be parsed, or names no metric."""
+
+
+class ResultsError(UsageError):
+    """A folder that is no run, or is of a newer schema."""
+
+
+class ProtocolError(LoadkitError):
+    """Somebody broke a protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We did: a call that the state does not allow."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """They did. `kind` is a short stable name to count under, e.g. `not_json`, `missing_key`, `bad_frame`."""
+
+    def __init__(self, kind: str, text: str = "") -> None:
+        super().__init__(text or kind)
+        self.kind = kind
+
+
+class TransportError(LoadkitError):
+    """No answer came. `kind` is `unreachable` (no byte could be sent), `timeout` or `cut` (bytes had left)."""
+
+    def __init__(self, kind: str, text: str = "") -> None:
+        super().__init__(text or kind)
+        self.kind = kind
+
+
+class AnswerError(LoadkitError):
+    """An answer that refuses. `status` is the HTTP status, `kind` a short stable name, e.g. `throttled`, `flood`, `http_502`."""
+
+    def __init__(self, status: int, kind: str, text: str = "") -> None:
+        super().__init__(text or f"{status} {kind}")
+        self.status = status
+        self.kind = kind

@@ -1,0 +1,1 @@
+"""What was seen: samples, ends and marks, thresholds, validity and the verdict."""

@@ -1,0 +1,262 @@
+"""Expected replies, their ends and their marks. Every attempted reply comes to exactly one end, and the sums hold at every moment.
+
+    attempted = accepted + refused          accepted = on_time + late + recovered + lost + undetermined
+
+Ends are provisional while a run lasts: a frame that still comes makes a lost reply late, a refetch makes it recovered, and the counters
+are corrected. Where each reply's time went is subtracted here, once. All stamps are monotonic microseconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from loadkit.measure.recorder import Recorder
+from loadkit.measure.reply import Reply
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """The replies of one process.
+
+    `deadline_us` parts on_time from late, counted from due; `lost_after_us` parts pending from lost, counted from due and never less
+    from sent.
+    """
+
+    def __init__(self, recorder: Recorder, *, deadline_us: int, lost_after_us: int, log: bool = False) -> None:
+        self._recorder = recorder
+        self.deadline_us = deadline_us
+        self.lost_after_us = lost_after_us
+        self._log = log
+        self._replies: dict[str, Reply] = {}
+        self._by_message: dict[int, Reply] = {}
+        self._order: deque[Reply] = deque()
+        self._kept: list[Reply] = []
+        self._unsettled: dict[str, Reply] = {}
+        self._newest: dict[tuple[str, int], int] = {}
+        self.last_seen_us = 0
+
+    def attempt(self, reply: Reply) -> None:
+        """Begin to expect a reply: called the line before its first byte leaves (or when none could)."""
+        self._recorder.count("reply.attempted")
+        self._replies[reply.marker] = reply
+        self._unsettled[reply.marker] = reply
+        self._order.append(reply)
+        if reply.sent_us is not None:
+            self._recorder.latency("reply.lag", reply.sent_us - reply.due_us)
+
+    def unsendable(self, reply: Reply, kind: str = "unreachable") -> None:
+        """Note that no byte of an attempted reply could be sent."""
+        reply.refusal = kind
+        self._judge(reply)
+
+    def answered(
+        self,
+        reply: Reply,
+        at_us: int,
+        *,
+        status: int,
+        message_id: int | None = None,
+        request_id: str = "",
+        refusal: str = "",
+    ) -> None:
+        """Note the POST's answer. A 2xx without a readable message id counts as no answer: the agent's list will tell."""
+        reply.answered_us = at_us
+        reply.status = status
+        reply.request_id = request_id
+        if reply.sent_us is not None:
+            self._recorder.latency("reply.post", at_us - reply.sent_us)
+        if refusal:
+            reply.refusal = refusal
+            if reply.received_us is not None:
+                self._mark(reply, "unasked")
+        elif message_id is None:
+            reply.unanswered = True
+        else:
+            self._learn_id(reply, message_id)
+        self._judge(reply)
+
+    def unanswered(self, reply: Reply, at_us: int) -> None:
+        """Note that the POST left and got no answer; the end waits for the frame or for the agent's message list."""
+        reply.answered_us = None
+        reply.unanswered = True
+        reply.given_up_us = at_us
+        self._judge(reply)
+
+    def listed(self, reply: Reply, message_id: int | None, *, readable: bool = True) -> None:
+        """Note what the agent's message list said of an unanswered reply: its message id, that it lacks it, or that it cannot be read."""
+        if not readable:
+            reply.undecided = True
+        elif message_id is None:
+            reply.refusal = "unanswered"
+        else:
+            self._learn_id(reply, message_id)
+        self._judge(reply)
+
+    def seen(self, marker: str, subscription: str, message_id: int, received_us: int, quality: str) -> Reply | None:
+        """Note a `message.created` frame with one of our replies' markers; return the reply, None if it is not (any more) expected."""
+        reply = self._replies.get(marker)
+        self.last_seen_us = max(self.last_seen_us, received_us)
+        if reply is None:
+            self._recorder.count("reply.stray")
+            return None
+        if subscription != reply.subscription:
+            self._mark(reply, "misrouted")
+            return reply
+        if reply.received_us is not None:
+            self._mark(reply, "duplicate")
+            return reply
+        if self.newest(subscription, reply.conversation_id, message_id):
+            self._mark(reply, "out_of_order")
+        self._learn_id(reply, message_id)
+        reply.received_us, reply.quality = received_us, quality
+        self._time(reply)
+        if reply.refusal and reply.refusal not in ("unanswered", "unreachable"):
+            self._mark(reply, "unasked")
+        self._judge(reply)
+        return reply
+
+    def newest(self, subscription: str, conversation_id: int, message_id: int) -> bool:
+        """Note that a message was seen on a subscription; return whether one with a higher id had been seen there before."""
+        key = (subscription, conversation_id)
+        before = self._newest.get(key, 0)
+        if message_id > before:
+            self._newest[key] = message_id
+        return message_id < before
+
+    def refetched(self, subscription: str, message_ids: Iterable[int], *, open_since_us: int | None = None) -> None:
+        """Note the message ids that an answer of the Client API held for a customer.
+
+        `open_since_us` is since when the customer's cable has been confirmed: a reply sent later than that may still come by cable, and
+        the drain goes on waiting for it.
+        """
+        ids = set(message_ids)
+        for message_id in ids & self._by_message.keys():
+            reply = self._by_message[message_id]
+            if reply.subscription == subscription and reply.received_us is None:
+                reply.refetched = True
+                reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
+                self._judge(reply)
+        for reply in self._unsettled.values():
+            if reply.message_id is None and reply.subscription == subscription:
+                reply.refetched_ids = (reply.refetched_ids or set()) | ids
+
+    def forget(self, subscription: str, conversation_ids: Iterable[int]) -> None:
+        """Drop what was kept for telling the order of a customer's conversations; the customer is gone."""
+        for conversation_id in conversation_ids:
+            self._newest.pop((subscription, conversation_id), None)
+
+    def _learn_id(self, reply: Reply, message_id: int) -> None:
+        if reply.message_id is None:
+            reply.message_id = message_id
+            self._by_message[message_id] = reply
+            if reply.refetched_ids and message_id in reply.refetched_ids:
+                reply.refetched = True
+        reply.refetched_ids = None
+
+    def _time(self, reply: Reply) -> None:
+        """Record the latencies that end with the first frame."""
+        received = reply.received_us
+        if received is None:
+            return
+        latency, quality = self._recorder.latency, reply.quality
+        latency("reply.response", received - reply.due_us, quality)
+        if reply.sent_us is not None:
+            latency("reply.delivery", received - reply.sent_us, quality)
+        if reply.asked_us is not None:
+            latency("answer.wait", received - reply.asked_us, quality)
+
+    def _mark(self, reply: Reply, mark: str) -> None:
+        if mark not in reply.marks:
+            reply.marks.append(mark)
+            self._recorder.count(f"reply.{mark}")
+            if mark != "duplicate":
+                self._recorder.event(mark, **reply.facts())
+
+    def _judge(self, reply: Reply, now_us: int | None = None) -> None:
+        """Bring a reply's end up to date and correct the counters by the difference."""
+        end = self._end_of(reply, now_us)
+        overdue = now_us is not None and reply.sent_us is not None and now_us >= reply.sent_us + self.lost_after_us
+        if end is None or (end == "recovered" and reply.awaited and not overdue):
+            self._unsettled[reply.marker] = reply
+        else:
+            self._unsettled.pop(reply.marker, None)
+        if end == reply.end:
+            return
+        if reply.end is not None:
+            self._recorder.count(f"reply.{reply.end}", -1)
+            if reply.end == "lost":
+                self._recorder.event("found", end=end, **reply.facts())
+        if end is not None:
+            self._recorder.count(f"reply.{end}")
+        reply.end = end
+        if end == "refused":
+            self._recorder.event("refused", reason=reply.refusal, **reply.facts())
+        elif end in ("lost", "undetermined"):
+            self._recorder.event(end, **reply.facts())
+
+    def _end_of(self, reply: Reply, now_us: int | None) -> str | None:
+        if reply.received_us is not None:
+            return "on_time" if reply.received_us - reply.due_us <= self.deadline_us else "late"
+        if reply.refusal:
+            return "refused"
+        if reply.refetched:
+            return "recovered"
+        if reply.undecided:
+            return "undetermined"
+        accepted = reply.message_id is not None
+        if not accepted or now_us is None or reply.sent_us is None:
+            return reply.end if reply.end in ("lost", "undetermined") else None
+        if now_us >= reply.sent_us + self.lost_after_us:
+            return "lost"
+        return None
+
+    def tick(self, now_us: int) -> None:
+        """Declare lost what is overdue, and retire what can have no more copies; call it about once a second."""
+        horizon = now_us - self.lost_after_us
+        for reply in [r for r in self._unsettled.values() if r.sent_us is not None and r.sent_us <= horizon]:
+            self._judge(reply, now_us)
+        while self._order and self._copies_until(self._order[0]) <= horizon:
+            reply = self._order.popleft()
+            if reply.end in ("on_time", "late", "refused"):
+                self._retire(reply)
+            else:
+                self._kept.append(reply)  # its frame is awaited to the end of the run
+
+    @staticmethod
+    def _copies_until(reply: Reply) -> int:
+        """Return the stamp from which further copies are awaited, as long as a reply may be lost."""
+        return reply.received_us or reply.answered_us or reply.sent_us or reply.due_us
+
+    def _retire(self, reply: Reply) -> None:
+        self._replies.pop(reply.marker, None)
+        if reply.message_id is not None:
+            self._by_message.pop(reply.message_id, None)
+        if self._log:
+            self._recorder.delivery(reply.line())
+
+    def pending(self) -> Iterator[Reply]:
+        """Yield the replies that have no end yet."""
+        yield from self._unsettled.values()
+
+    def pending_of(self, subscription: str) -> int:
+        """Return how many replies of one customer have no end yet."""
+        return sum(reply.subscription == subscription for reply in self._unsettled.values())
+
+    @property
+    def pending_count(self) -> int:
+        """How many replies have no end yet."""
+        return len(self._unsettled)
+
+    def close(self, now_us: int) -> None:
+        """End the run: what has no end and is too young to be lost becomes undetermined, and every line is written."""
+        for reply in list(self._unsettled.values()):
+            self._judge(reply, now_us)
+            if reply.end is None:
+                reply.undecided = True
+                self._judge(reply)
+        for reply in sorted((*self._kept, *self._order), key=lambda reply: reply.due_us):
+            self._retire(reply)
+        self._kept.clear()
+        self._order.clear()

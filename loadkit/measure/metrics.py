@@ -1,0 +1,103 @@
+"""The catalogue: every metric there is, declared once, with what it means. Names outside it cannot be recorded or judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CATALOGUE",
+    "COUNTERS",
+    "ENDS",
+    "GAUGES",
+    "LATENCIES",
+    "MARKS",
+    "Metric",
+    "find",
+]
+
+ENDS = ("refused", "on_time", "late", "recovered", "lost", "undetermined")
+MARKS = ("duplicate", "out_of_order", "misrouted", "unasked")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A declared metric: `kind` is latency, counter or gauge; `text` says from where to where, for a reader."""
+
+    name: str
+    kind: str
+    text: str
+
+
+def _metrics(kind: str, **texts: str) -> tuple[Metric, ...]:
+    return tuple(Metric(name.replace("__", "."), kind, text) for name, text in texts.items())
+
+
+LATENCIES = _metrics(
+    "latency",
+    reply__response="from when a reply was due to its frame on the customer's cable: what the customer feels",
+    reply__delivery="from when a reply was sent to its frame on the customer's cable",
+    reply__post="from when a reply was sent to the answer of its POST",
+    reply__lag="from when a reply was due to when it was sent: a busy generator, or all the agent's connections in use",
+    echo__delivery="from when a customer's message was sent to its own frame on the customer's own cable",
+    question__delivery="from when a customer's message was sent to its frame on an agent's cable",
+    answer__wait="from when a customer's message was sent to the reply's frame: what a person waits, the agent's thinking included",
+    desk__wait="from when the desk saw a question to when a free agent picked it up: long waits mean too few agents",
+    cable__connect="from connecting to the welcome frame",
+    cable__confirm="from subscribing to the confirmation",
+    cable__reconnect="from noticing a drop to being confirmed again",
+    cable__presence_echo="from update_presence to its presence.update frame",
+    cable__ping_gap="from one ping to the next on the same socket",
+    schedule__lag="from an arrival's intended start to its start",
+    generator__lag="how late the generator's own loop woke up",
+    generator__read_lag="from the kernel's receive stamp to the moment loadkit read the bytes",
+)
+
+COUNTERS = _metrics(
+    "counter",
+    reply__attempted="replies whose first byte was about to leave, or that could not be sent",
+    **{f"reply__{end}": f"replies that ended {end.replace('_', ' ')}" for end in ENDS},
+    reply__accepted="replies the server took: attempted less refused",
+    **{f"reply__{mark}": f"replies marked {mark.replace('_', ' ')}" for mark in MARKS},
+    reply__stray="frames with a reply's marker that nobody here expects (any more)",
+    cable__opened="cables that were opened, reconnections included",
+    cable__dropped="cables that ended without our closing them",
+    cable__unconfirmed="subscriptions that were not confirmed in time",
+    cable__deaf="cables that were open and pinged and yet heard nothing",
+    question__asked="messages that customers sent and the server took",
+    question__unseen="questions that no agent's cable had shown by the deadline",
+    desk__cancelled="replies that were due after the stop and therefore never attempted",
+    schedule__dropped="arrivals that could not start in time",
+    throttled="requests answered 429",
+    iteration__finished="passes through the scenario that came to their end",
+    cable__wanted_seconds="cables that should have been open, summed over the seconds",
+    cable__missing_seconds="cables that should have been open and were not, summed over the seconds",
+    customers__wanted_seconds="customers that should have been there, summed over the seconds",
+    customers__missing_seconds="customers that should have been there and were not, summed over the seconds",
+    user__failed="customers' tasks that ended in an exception",
+)
+
+GAUGES = _metrics(
+    "gauge",
+    cable__open="customers' cables open and confirmed",
+    cable__wanted="customers' cables that should be open",
+    customers="customers present",
+    customers__wanted="customers that Locust was asked for",
+    desk__waiting="questions waiting for a free agent",
+    generator__cpu="share of one core that the generator used",
+    generator__open_files="open files of the generator",
+)
+
+CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in (*LATENCIES, *COUNTERS, *GAUGES)}
+
+
+def find(name: str) -> Metric | None:
+    """Return the metric of a name, the families `http.<route>`, `http.<route>.failed` and `frames.<event>` included; else None."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if name.startswith("http.") and name.endswith(".failed") and len(name) > len("http..failed"):
+        return Metric(name, "counter", "requests of this route that failed")
+    if name.startswith("http.") and len(name) > len("http."):
+        return Metric(name, "latency", "from a request sent to its answer")
+    if name.startswith("frames.") and len(name) > len("frames."):
+        return Metric(name, "counter", "frames of this event received on all cables")
+    return None

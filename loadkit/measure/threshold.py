@@ -1,0 +1,174 @@
+"""Thresholds: one executable line each, parsed and checked before anything is sent, judged over the totals afterwards.
+
+reply.response p(99) < 800ms        reply.lost rate < 0.1%        http.message.create failed rate < 1%        cable.dropped count == 0
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from loadkit import units
+from loadkit.errors import SettingsError, ThresholdError
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.metrics import ENDS, MARKS, find
+from loadkit.measure.recorder import Totals
+
+__all__ = ["UNDETERMINED_LIMIT", "Judged", "Threshold", "parse", "parse_all", "parse_file"]
+
+UNDETERMINED_LIMIT = 0.001
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_LINE = re.compile(
+    r"(?P<metric>[\w.\-]+)\s+(?P<failed>failed\s+)?(?P<aggregate>p\(\s*\d+(?:\.\d+)?\s*\)|[a-z]+)\s*"
+    r"(?P<operator><=|>=|==|!=|<|>)\s*(?P<limit>\S.*)"
+)
+_LATENCY = ("mean", "avg", "med", "min", "max", "count")
+_GAUGE = ("last", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A threshold's outcome; `value` is None where the metric had no data, and then it has not passed. Units: ms, share, or empty."""
+
+    text: str
+    passed: bool
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A parsed line: `limit` is in µs for a latency, a fraction for a rate, else a plain number."""
+
+    text: str
+    metric: str
+    kind: str
+    aggregate: str
+    operator: str
+    limit: float
+
+    @property
+    def unit(self) -> str:
+        """The unit of a judged value: ms, share, or empty for a number."""
+        if self.kind == "latency" and self.aggregate != "count":
+            return "ms"
+        return "share" if self.aggregate == "rate" else ""
+
+    def judge(self, totals: Totals) -> Judged:
+        """Return the outcome over the totals; a metric without data fails."""
+        value = self._value(totals)
+        passed = value is not None and _OPERATORS[self.operator](value, self.limit)
+        shown = units.ms(value) if self.unit == "ms" else value
+        return Judged(self.text, passed, shown, self.unit)
+
+    def _value(self, totals: Totals) -> float | None:
+        if self.kind == "latency":
+            return self._latency(totals.histograms.get(self.metric, Histogram()))
+        if self.kind == "gauge":
+            return (totals.highest if self.aggregate == "max" else totals.gauges).get(self.metric)
+        if self.metric == "reply.lost" and _undetermined(totals) > UNDETERMINED_LIMIT:
+            return None
+        n = _counted(totals, self.metric)
+        if self.aggregate == "count":
+            return n
+        whole = _whole(totals, self.metric)
+        return n / whole if whole else None
+
+    def _latency(self, histogram: Histogram) -> float | None:
+        if self.aggregate == "count":
+            return histogram.count
+        if self.aggregate.startswith("p("):
+            return histogram.percentile(float(self.aggregate[2:-1]))
+        if self.aggregate in ("mean", "avg"):
+            return histogram.mean_us
+        return {"med": histogram.percentile(50), "min": histogram.min_us, "max": histogram.max_us}[self.aggregate]
+
+
+def _undetermined(totals: Totals) -> float:
+    attempted = totals.reply("attempted")
+    return totals.reply("undetermined") / attempted if attempted else 0.0
+
+
+def _counted(totals: Totals, metric: str) -> int:
+    if metric == "reply.accepted":
+        return totals.reply("accepted")
+    if metric.startswith("frames."):
+        return totals.frames.get(metric.removeprefix("frames."), [0, 0])[0]
+    return totals.counters.get(metric, 0)
+
+
+def _whole(totals: Totals, metric: str) -> int:
+    """Return what a counter's rate is of: attempted, accepted, the route's requests, or all requests."""
+    if metric in ("reply.refused", "reply.accepted"):
+        return totals.reply("attempted")
+    if metric.startswith("reply."):
+        return totals.reply("accepted")
+    if metric == "throttled":
+        return sum(h.count + h.over for name, h in totals.histograms.items() if name.startswith("http."))
+    route = totals.histograms.get(metric.removesuffix(".failed"), Histogram())
+    return max(route.count + route.over, totals.counters.get(metric, 0))
+
+
+def _has_rate(metric: str) -> bool:
+    family = {"reply.accepted", "throttled", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
+    return metric in family or metric.endswith(".failed")
+
+
+def parse(text: str) -> Threshold:
+    """Return the threshold that a line says. Raises ThresholdError with one sentence."""
+    plain = " ".join(str(text).split())
+    match = _LINE.fullmatch(plain)
+    if match is None:
+        raise ThresholdError(f"threshold {plain!r} cannot be read: write it like 'reply.response p(99) < 800ms'")
+    name = match["metric"] + (".failed" if match["failed"] else "")
+    metric = find(name)
+    if metric is None:
+        raise ThresholdError(f"threshold {plain!r} names no metric that loadkit knows: {name}")
+    aggregate = match["aggregate"].replace(" ", "")
+    allowed = _allowed(name, metric.kind)
+    if aggregate.startswith("p("):
+        if metric.kind != "latency" or not 0 <= float(aggregate[2:-1]) <= 100:
+            raise ThresholdError(f"threshold {plain!r}: {name} has {allowed}")
+    elif aggregate not in allowed.replace(",", "").split():
+        raise ThresholdError(f"threshold {plain!r}: {name} has {allowed}, not {aggregate}")
+    return Threshold(plain, name, metric.kind, aggregate, match["operator"], _limit(plain, metric.kind, aggregate, match["limit"]))
+
+
+def _allowed(name: str, kind: str) -> str:
+    if kind == "latency":
+        return "p(0..100), " + ", ".join(_LATENCY)
+    if kind == "gauge":
+        return ", ".join(_GAUGE)
+    return "count, rate" if _has_rate(name) else "count"
+
+
+def _limit(text: str, kind: str, aggregate: str, limit: str) -> float:
+    try:
+        if kind == "latency" and aggregate != "count":
+            if re.fullmatch(r"[\d.]+", limit):
+                raise SettingsError(f"{limit!r} needs its unit, such as {limit}ms")
+            return units.seconds(limit) * 1e6
+        return units.share(limit) if aggregate == "rate" else float(limit)
+    except (SettingsError, ValueError) as error:
+        raise ThresholdError(f"threshold {text!r}: {error}") from None
+
+
+def parse_all(lines: Iterable[str]) -> tuple[Threshold, ...]:
+    """Return the thresholds of several lines, each once, in their order; empty lines say nothing."""
+    parsed = {parse(line).text: parse(line) for line in lines if line.strip()}
+    return tuple(parsed.values())
+
+
+def parse_file(text: str) -> list[str]:
+    """Return the lines of a thresholds file: one threshold a line, `#` begins a comment."""
+    return [line for line in (raw.split("#", 1)[0].strip() for raw in text.splitlines()) if line]

@@ -1,0 +1,121 @@
+"""Can this run be believed? The generator's own troubles, held against limits: valid, suspect or void.
+
+A slow target never makes a run suspect; a generator that could not keep up, or a run that measured nothing, does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from loadkit import units
+from loadkit.errors import SettingsError
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.recorder import Totals
+
+__all__ = ["LIMITS", "Reason", "Validity", "examine", "limits_with"]
+
+LIMITS: dict[str, float] = {
+    "generator.lag_p99": 0.1,
+    "generator.lag_max": 1.0,
+    "generator.lag_void": 1.0,
+    "generator.read_lag_p99": 0.25,
+    "generator.cpu": 0.9,
+    "cable.missing": 0.02,
+    "customers.dead": 0.01,
+    "reply.undetermined": 0.001,
+    "reply.unclear_stamps": 0.05,
+}
+"""Limits by name: lags in seconds, the others shares. `lag_void` is the p99 of the hub's lag from which a run is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run is not plainly valid: what was seen, the limit it was held against, and a sentence."""
+
+    name: str
+    value: float
+    limit: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The state and its reasons; the limits are those that were applied."""
+
+    state: str
+    reasons: tuple[Reason, ...]
+
+
+def limits_with(overrides: Mapping[str, float | str] | None) -> dict[str, float]:
+    """Return the limits with some of them overridden ("50ms", "5%", or a number). Raises SettingsError for an unknown name."""
+    limits = dict(LIMITS)
+    for name, value in (overrides or {}).items():
+        if name not in LIMITS:
+            raise SettingsError(f"there is no validity limit {name!r}: there are {', '.join(LIMITS)}")
+        convert: Callable[[str | float], float] = units.seconds if ".lag" in name or ".read_lag" in name else units.share
+        limits[name] = convert(value)
+    return limits
+
+
+def examine(totals: Totals, *, limits: Mapping[str, float] = LIMITS, faults: Mapping[str, str] | None = None) -> Validity:
+    """Return the validity of a run. `faults` are things that void it whatever the numbers say: a name and a sentence each."""
+    void = [Reason(name, 1, 0, text) for name, text in (faults or {}).items()]
+    void += _void(totals, limits)
+    suspect = _suspect(totals, limits)
+    state = "void" if void else "suspect" if suspect else "valid"
+    return Validity(state, tuple(void + suspect))
+
+
+def _p99_s(totals: Totals, name: str) -> float:
+    return (totals.histograms.get(name, Histogram()).percentile(99) or 0) / 1e6
+
+
+def _void(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
+    reasons = []
+    if not totals.reply("attempted"):
+        reasons.append(Reason("reply.attempted", 0, 1, "no agent attempted a single reply, so nothing was measured"))
+    lag, limit = _p99_s(totals, "generator.lag"), limits["generator.lag_void"]
+    if lag > limit:
+        text = f"the generator itself was late by {units.seconds_text(lag)} at p99: this run measured the generator"
+        reasons.append(Reason("generator.lag_void", lag, limit, text))
+    return reasons
+
+
+def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
+    lag = totals.histograms.get("generator.lag", Histogram())
+    attempted = totals.reply("attempted")
+    response = totals.histograms.get("reply.response", Histogram())
+    wanted, missing = totals.counters.get("cable.wanted_seconds", 0), totals.counters.get("cable.missing_seconds", 0)
+    asked, dead = (
+        totals.counters.get("customers.wanted_seconds", 0),
+        totals.counters.get("customers.missing_seconds", 0),
+    )
+    seen: list[tuple[str, float, str]] = [
+        ("generator.lag_p99", _p99_s(totals, "generator.lag"), "the generator's loop woke up {} late at p99"),
+        ("generator.lag_max", (lag.max_us or 0) / 1e6, "the generator stood still for {}"),
+        (
+            "generator.read_lag_p99",
+            _p99_s(totals, "generator.read_lag"),
+            "frames waited {} at p99 until the generator read them",
+        ),
+        ("generator.cpu", totals.highest.get("generator.cpu", 0.0), "the generator used {} of a core at its peak"),
+        ("cable.missing", missing / wanted if wanted else 0.0, "{} of the wanted cables were not open"),
+        ("customers.dead", dead / asked if asked else 0.0, "{} of the wanted customers were not there"),
+        (
+            "reply.undetermined",
+            totals.reply("undetermined") / attempted if attempted else 0.0,
+            "{} of the replies stayed undetermined",
+        ),
+        (
+            "reply.unclear_stamps",
+            response.bounded / response.count if response.count else 0.0,
+            "{} of the receive stamps are only bounds",
+        ),
+    ]
+    reasons = []
+    for name, value, text in seen:
+        if value > limits[name]:
+            shown = units.seconds_text(value) if "lag" in name else units.share_text(value)
+            reasons.append(Reason(name, value, limits[name], text.format(shown)))
+    return reasons

@@ -1,0 +1,1 @@
+"""Pages and tables of a finished run; pure functions of what `results` reads."""

@@ -1,0 +1,1 @@
+"""A run on disk: append only, whole after a crash up to the last interval."""

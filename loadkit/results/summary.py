@@ -1,0 +1,100 @@
+"""The summary of a run: the contract's JSON, made from totals alike while a run ends and from its folder afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from loadkit import units
+from loadkit.measure import threshold, validity, verdict
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.metrics import COUNTERS, ENDS, LATENCIES, MARKS
+from loadkit.measure.recorder import Totals
+from loadkit.results.format import End, Header
+from loadkit.results.reader import Run
+
+__all__ = ["PERCENTILES", "summarize", "summary_of"]
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+
+
+def summary_of(run: Run, *, thresholds: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the summary of a folder that was read; `thresholds` replace the run's own."""
+    return summarize(run.header, run.totals, run.end, thresholds=thresholds)
+
+
+def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the summary; `end` None means that the process died. Keys and units are a contract."""
+    lines = threshold.parse_all(header.thresholds if thresholds is None else thresholds)
+    judged = [line.judge(totals) for line in lines]
+    faults = dict(end.faults) if end else {"crash": "the run's process died: what follows ends with its last written interval"}
+    believed = validity.examine(totals, limits=validity.LIMITS | header.limits, faults=faults)
+    ended_by = end.ended_by if end else "crash"
+    spoken = verdict.pronounce(totals, believed, judged, ended_by=ended_by)
+    return {
+        "schema": header.schema,
+        "run": _run(header, totals, end),
+        "verdict": spoken.word,
+        "exit_code": spoken.exit_code,
+        "validity": {
+            "state": believed.state,
+            "reasons": [{"name": r.name, "value": r.value, "limit": r.limit, "text": r.text} for r in believed.reasons],
+        },
+        "replies": {name: totals.reply(name) for name in ("attempted", "refused", "accepted", *ENDS[1:], *MARKS)},
+        "copies": {"owed": 0, "seen": 0, "missing": 0},
+        "metrics": {name: _metric(totals.histograms.get(name, Histogram())) for name in _latency_names(totals)},
+        "counters": {name: totals.counters.get(name, 0) for name in _counter_names(totals)},
+        "gauges": {name: {"last": totals.gauges[name], "max": totals.highest[name]} for name in sorted(totals.gauges)},
+        "frames": {name: {"count": n, "bytes": size} for name, (n, size) in sorted(totals.frames.items())},
+        "thresholds": [{"text": j.text, "passed": j.passed, "value": j.value, "unit": j.unit} for j in judged],
+        "errors": [
+            {
+                "kind": row.kind,
+                "where": row.where,
+                "count": row.count,
+                "first": _iso(row.first_us),
+                "last": _iso(row.last_us),
+                "example": row.example,
+            }
+            for row in sorted(totals.errors.values(), key=lambda row: -row.count)
+        ],
+    }
+
+
+def _run(header: Header, totals: Totals, end: End | None) -> dict[str, Any]:
+    last = max(header.started_us, totals.end_us or 0)
+    return {
+        "name": header.name,
+        "scenario": header.scenario,
+        "label": header.label,
+        "started": header.started,
+        "seconds": round(end.seconds if end else (last - header.started_us) / 1e6, 3),
+        "drain_seconds": round(end.drain_seconds, 3) if end else 0.0,
+        "ended_by": end.ended_by if end else "crash",
+        "customers": int(totals.highest.get("customers", 0)),
+        "agents": header.agents,
+        "workers": header.workers,
+        "target": header.target.get("host", ""),
+    }
+
+
+def _latency_names(totals: Totals) -> list[str]:
+    return [metric.name for metric in LATENCIES] + sorted(name for name in totals.histograms if name.startswith("http."))
+
+
+def _counter_names(totals: Totals) -> list[str]:
+    ours = [metric.name for metric in COUNTERS if metric.name.removeprefix("reply.") not in ("attempted", "accepted", *ENDS, *MARKS)]
+    return ours + sorted(f"{name}.failed" for name in totals.histograms if name.startswith("http."))
+
+
+def _metric(histogram: Histogram) -> dict[str, Any]:
+    row: dict[str, Any] = {"unit": "ms", "count": histogram.count, "mean": units.ms(histogram.mean_us)}
+    row |= dict(zip(PERCENTILES, map(units.ms, histogram.percentiles(PERCENTILES.values())), strict=True))
+    row |= {"max": units.ms(histogram.max_us), "over": histogram.over}
+    row |= {"exact": histogram.exact, "bounded": histogram.bounded, "user_space": histogram.user_space}
+    return row
+
+
+def _iso(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

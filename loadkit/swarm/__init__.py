@@ -1,0 +1,1 @@
+"""Locust's side of loadkit: users, desk, run, and everything that is registered with Locust."""

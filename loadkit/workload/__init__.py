@@ -1,0 +1,1 @@
+"""When, how much, and what is said: pure schedules, delays and texts."""
