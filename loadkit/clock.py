@@ -16,6 +16,7 @@ CLOCK = "CLOCK_MONOTONIC"
 
 _monotonic_ns = time.monotonic_ns
 _time_ns = time.time_ns
+_UNDISTURBED_NS = 20_000
 
 
 def now() -> float:
@@ -35,12 +36,24 @@ def unix_us() -> int:
 
 def to_unix_us(stamp_us: int) -> int:
     """Return the Unix microseconds of a monotonic stamp, by today's offset between the two clocks."""
-    return stamp_us + (_time_ns() - _monotonic_ns()) // 1000
+    return stamp_us + _offset_ns() // 1000
 
 
 def from_unix_ns(stamp_ns: int) -> int:
     """Return the monotonic microseconds of a `CLOCK_REALTIME` stamp in nanoseconds, e.g. the kernel's receive stamp."""
-    return (stamp_ns - _time_ns() + _monotonic_ns()) // 1000
+    return (stamp_ns - _offset_ns()) // 1000
+
+
+def _offset_ns() -> int:
+    """Return Unix less monotonic time; a look that was interrupted between its readings is taken again, at most twice."""
+    best, offset = 1 << 62, 0
+    for _ in range(3):
+        before, wall, after = _monotonic_ns(), _time_ns(), _monotonic_ns()
+        if after - before < best:
+            best, offset = after - before, wall - (before + after) // 2
+        if best < _UNDISTURBED_NS:
+            break
+    return offset
 
 
 def cpu_s() -> float:

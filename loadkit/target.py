@@ -6,6 +6,7 @@ Secrets stay inside: neither `repr` nor `public` shows them, and a file that hol
 from __future__ import annotations
 
 import ipaddress
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ from urllib.parse import urlsplit
 
 from loadkit.errors import TargetError
 
-__all__ = ["TOKENS_VARIABLE", "Target"]
+__all__ = ["HMAC_VARIABLE", "TOKENS_VARIABLE", "Target", "host_of"]
 
 TOKENS_VARIABLE, HMAC_VARIABLE = "LOADKIT_AGENT_TOKENS", "LOADKIT_HMAC_TOKEN"
 _KEYS = {"host", "account", "inbox", "hmac_token", "agent_tokens"}
+_UNFIT = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Target:
             raise TargetError(f"the target file {path} is not TOML: {error}") from None
         if unknown := sorted(values.keys() - _KEYS):
             raise TargetError(f"the target file {path} has keys that loadkit does not know: {', '.join(unknown)}")
-        if {"agent_tokens", "hmac_token"} & values.keys() and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if (values.get("agent_tokens") or values.get("hmac_token")) and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise TargetError(f"the target file {path} holds secrets and others may read it: chmod 600 {path}")
         return cls._of(values, f"the target file {path}")
 
@@ -96,7 +98,7 @@ class Target:
             raise TargetError(f"no inbox for {self.host}: give `inbox` in the target file, or --inbox")
         if not self.agent_tokens:
             raise TargetError(f"no agent's access token for {self.host}: give agent_tokens in the target file, or {TOKENS_VARIABLE}")
-        if not (self.is_loopback or self.owned or (mine and mine.rstrip("/") in (self.host, urlsplit(self.host).hostname))):
+        if not (self.is_loopback or self.owned or (mine and mine.rstrip("/").lower() in (self.host, urlsplit(self.host).hostname))):
             name = urlsplit(self.host).hostname
             raise TargetError(f"{self.host} is not this machine: put it into a target file, or repeat it as --i-own-this-host {name}")
 
@@ -126,12 +128,15 @@ class Target:
 
 
 def host_of(text: Any) -> str:
-    """Return a host without its trailing slash. Raises TargetError for what is no http(s) address of a host alone."""
-    parts = urlsplit(text.strip()) if isinstance(text, str) else urlsplit("")
+    """Return a host in lower case and without its trailing slash. Raises TargetError for what is no http(s) address of a host alone."""
+    plain = text.strip() if isinstance(text, str) else ""
+    if "@" in plain:  # said without the text: what stands before the sign may be a password
+        raise TargetError("a host has no user or password in it: write it like http://127.0.0.1:3000")
     try:
+        parts = urlsplit(plain)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         fits = False
-    if not fits or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
+    if not fits or parts.path not in ("", "/") or parts.query or parts.fragment or _UNFIT.search(plain) or parts.netloc.endswith(":"):
         raise TargetError(f"host {text!r} is not an address like http://127.0.0.1:3000")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc.lower()}"

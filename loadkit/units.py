@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 
 from loadkit.errors import SettingsError
 
 __all__ = ["count_text", "ms", "per_second", "seconds", "seconds_text", "share", "share_text"]
 
-_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_UNITS = {
+    "us": Fraction(1, 1_000_000),
+    "µs": Fraction(1, 1_000_000),
+    "ms": Fraction(1, 1000),
+    "s": Fraction(1),
+    "m": Fraction(60),
+    "min": Fraction(60),
+    "h": Fraction(3600),
+    "d": Fraction(86400),
+}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|min|m|h|d)")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+_LONGEST = 40
 
 
 def seconds(text: str | float) -> float:
@@ -21,30 +32,38 @@ def seconds(text: str | float) -> float:
             return float(text)
         raise SettingsError(f"{text!r} is not a duration")
     plain = str(text).strip()
-    if _NUMBER.fullmatch(plain) and math.isfinite(float(plain)):
-        return float(plain)
-    parts = _PART.findall(plain)
+    number = _finite(plain)
+    if number is not None:
+        return number
+    parts = _PART.findall(plain) if len(plain) <= _LONGEST else []
     if not parts or _PART.sub("", plain).strip():
         raise SettingsError(f"{text!r} is not a duration: write it like 800ms, 30s, 2m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return float(sum(Fraction(number) * _UNITS[unit] for number, unit in parts))
 
 
 def share(text: str | float) -> float:
     """Return the fraction of "0.1%" (0.001); a bare number is a fraction already. Raises SettingsError."""
     plain = str(text).strip()
     number, percent = (plain[:-1].strip(), True) if plain.endswith("%") else (plain, False)
-    if not _NUMBER.fullmatch(number):
+    if _finite(number) is None:
         raise SettingsError(f"{text!r} is not a share: write it like 0.1% or 0.001")
-    return float(number) / 100 if percent else float(number)
+    return float(Fraction(number) / 100) if percent else float(number)  # 0.7% is 7/1000 to the last bit: shares are compared with quotients
 
 
 def per_second(text: str | float) -> float:
     """Return the events per second of "2/s", "30/m" or "100/h"; a bare number is per second. Raises SettingsError."""
     plain = str(text).strip()
-    number, _, unit = plain.partition("/")
-    if not _NUMBER.fullmatch(number.strip()) or (unit.strip() or "s") not in ("s", "m", "min", "h"):
+    number, slash, unit = (part.strip() for part in plain.partition("/"))
+    if _finite(number) is None or (unit if slash else "s") not in ("s", "m", "min", "h"):
         raise SettingsError(f"{text!r} is not a rate: write it like 2/s, 30/m or 100/h")
-    return float(number) / _UNITS[unit.strip() or "s"]
+    return float(Fraction(number) / _UNITS[unit or "s"])
+
+
+def _finite(text: str) -> float | None:
+    """Return the number that a plain text is, None for any other text and for a number too large to mean anything."""
+    if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
+        return None
+    return float(text) if math.isfinite(float(text)) else None
 
 
 def ms(value_us: float | None) -> float | None:

@@ -1,6 +1,6 @@
 """Action Cable's commands and frames as values; identifiers are kept byte for byte.
 
-Says what the words look like on the wire (`encode`, `decode`), not when they may be said: that is `protocol.py`.
+Says what the words look like on the wire (commands out, `decode` in), not when they may be said: that is `protocol.py`.
 """
 
 from __future__ import annotations
@@ -95,11 +95,16 @@ _message = msgspec.json.Decoder(_Message)
 def decode(text: bytes | bytearray | memoryview) -> Frame:
     """Return the frame that a text message holds. Raises RemoteProtocolError (`not_json`, `bad_frame`, `missing_key`)."""
     try:
-        envelope = _envelope.decode(text)
+        return _frame(_envelope.decode(text))
     except msgspec.ValidationError as error:
         raise RemoteProtocolError("bad_frame", f"a cable frame of an unexpected form: {error}") from None
-    except msgspec.DecodeError:
+    except RecursionError:
+        raise RemoteProtocolError("bad_frame", "a cable frame nested too deeply to be read") from None
+    except ValueError:  # msgspec's own, and bytes that are not UTF-8 inside what the first look leaves raw
         raise RemoteProtocolError("not_json", "a cable frame that is not JSON") from None
+
+
+def _frame(envelope: _Envelope) -> Frame:
     if envelope.type is None:
         return _data(envelope)
     if envelope.type == "ping":

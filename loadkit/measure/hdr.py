@@ -16,7 +16,10 @@ from loadkit.measure.histogram import BUCKETS, HIGHEST_US, Histogram
 __all__ = ["Encoder", "decode"]
 
 _V2_COOKIE = 0x1C849303
+_ENVELOPE_COOKIE = 0x1C849304
+_ENVELOPE = struct.Struct(">ii")
 _HEADER = struct.Struct(">iiiiqqd")
+_MOST_BYTES = _HEADER.size + 9 * BUCKETS
 
 
 class Encoder:
@@ -47,13 +50,18 @@ def decode(payload: str) -> dict[int, int]:
     """
     try:
         packed = base64.b64decode(payload, validate=True)
-        raw = zlib.decompress(packed[8:])
-        cookie, length, _, digits, _, highest, _ = _HEADER.unpack_from(raw)
+        envelope, size = _ENVELOPE.unpack_from(packed)
+        raw = zlib.decompressobj().decompress(packed[_ENVELOPE.size :], _MOST_BYTES)
+        cookie, length, shift, digits, lowest, highest, _ = _HEADER.unpack_from(raw)
     except (ValueError, zlib.error, struct.error) as error:
         raise ValueError(f"not an HDR payload: {error}") from None
-    if cookie & ~0xF0 != _V2_COOKIE or digits != 3 or highest != HIGHEST_US:
-        raise ValueError("an HDR payload of another version or range")
-    return _counts(raw[_HEADER.size : _HEADER.size + length])
+    if (envelope & ~0xF0, cookie & ~0xF0) != (_ENVELOPE_COOKIE & ~0xF0, _V2_COOKIE & ~0xF0):
+        raise ValueError("an HDR payload of another version")
+    if (shift, digits, lowest, highest) != (0, 3, 1, HIGHEST_US):
+        raise ValueError("an HDR payload of another range")
+    if size != len(packed) - _ENVELOPE.size or length != len(raw) - _HEADER.size:
+        raise ValueError("an HDR payload that was cut off")
+    return _counts(raw[_HEADER.size :])
 
 
 def _counts(raw: bytes) -> dict[int, int]:
@@ -74,6 +82,8 @@ def _counts(raw: bytes) -> dict[int, int]:
         number = (number >> 1) ^ -(number & 1)
         if number < 0:
             bucket -= number
+            if bucket > BUCKETS:
+                raise ValueError("an HDR payload with more buckets than its range has")
             continue
         if bucket >= BUCKETS:
             raise ValueError("an HDR payload with more buckets than its range has")

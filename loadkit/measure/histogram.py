@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 
 import msgspec
 
@@ -32,10 +33,17 @@ def highest_in(bucket: int) -> int:
     return (((bucket & 1023) + 1025) << ((bucket >> 10) - 1)) - 1
 
 
+def _rank(percent: float, count: int) -> int:
+    """Return the nearest rank, 1..count, reckoned exactly: in floats 99.9 % of ten million is off by one. Raises ValueError."""
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent!r} is no percentile: they go from 0 to 100")
+    return max(1, math.ceil(Fraction(str(percent)) * count / 100))
+
+
 class Histogram(msgspec.Struct):
     """Counts by bucket, the exact sum, what fell outside, and how many samples had which quality of stamp.
 
-    `over` counts values below 0 or above one hour: they are in no bucket and in no percentile, and never silently dropped.
+    `over` counts values below 0 or above one hour: they are in no bucket, no percentile and no quality, and never silently dropped.
     """
 
     counts: dict[int, int] = msgspec.field(default_factory=dict)
@@ -46,8 +54,8 @@ class Histogram(msgspec.Struct):
     bounded: int = 0
     user_space: int = 0
 
-    def record(self, value_us: int) -> None:
-        """Add one value in microseconds. Its quality, where it has one, is counted by the caller with `qualify`."""
+    def record(self, value_us: int, quality: str | None = None) -> None:
+        """Add one value in microseconds, and the quality of its receive stamp where it has one. Raises ValueError for another quality."""
         if not 0 <= value_us <= HIGHEST_US:
             self.over += 1
             return
@@ -60,15 +68,16 @@ class Histogram(msgspec.Struct):
         counts[bucket] = counts.get(bucket, 0) + 1
         self.count += 1
         self.sum_us += value_us
-
-    def qualify(self, quality: str) -> None:
-        """Count the stamp quality of the value just recorded: exact, bounded or user_space."""
+        if quality is None:
+            return
         if quality == "exact":
             self.exact += 1
         elif quality == "bounded":
             self.bounded += 1
-        else:
+        elif quality == "user_space":
             self.user_space += 1
+        else:
+            raise ValueError(f"{quality!r} is no quality of a stamp: there are {', '.join(QUALITIES)}")
 
     def add(self, other: Histogram) -> None:
         """Merge another histogram into this one; exact, in any order."""
@@ -107,7 +116,7 @@ class Histogram(msgspec.Struct):
         found: list[int | None] = [None] * len(wanted)
         if not self.count:
             return found
-        ranks = sorted((max(1, math.ceil(round(p / 100 * self.count, 9))), i) for i, p in enumerate(wanted))
+        ranks = sorted((_rank(percent, self.count), i) for i, percent in enumerate(wanted))
         seen = at = 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]

@@ -16,12 +16,15 @@ from loadkit.measure.reply import Reply
 
 __all__ = ["Ledger"]
 
+_SILENT = ("unanswered", "unreachable")
+
 
 class Ledger:
     """The replies of one process.
 
     `deadline_us` parts on_time from late, counted from due; `lost_after_us` parts pending from lost, counted from due and never less
-    from sent.
+    from sent. For as long again after its frame (or its refusal) a reply's further copies are told from strays; then it is retired, and
+    only replies without a frame are held to the end of the run.
     """
 
     def __init__(self, recorder: Recorder, *, deadline_us: int, lost_after_us: int, log: bool = False) -> None:
@@ -32,7 +35,7 @@ class Ledger:
         self._replies: dict[str, Reply] = {}
         self._by_message: dict[int, Reply] = {}
         self._order: deque[Reply] = deque()
-        self._kept: list[Reply] = []
+        self._kept: dict[str, Reply] = {}
         self._unsettled: dict[str, Reply] = {}
         self._newest: dict[tuple[str, int], int] = {}
         self.last_seen_us = 0
@@ -85,37 +88,66 @@ class Ledger:
         self._judge(reply)
 
     def listed(self, reply: Reply, message_id: int | None, *, readable: bool = True) -> None:
-        """Note what the agent's message list said of an unanswered reply: its message id, that it lacks it, or that it cannot be read."""
-        if not readable:
-            reply.undecided = True
-        elif message_id is None:
-            reply.refusal = "unanswered"
-        else:
+        """Note what the agent's message list said of an unanswered reply: its message id, that it lacks it, or that it cannot be read.
+
+        A later look may put an earlier one right; a message that was once there stays accepted.
+        """
+        if message_id is not None:
             self._learn_id(reply, message_id)
+        if reply.message_id is None:
+            reply.undecided = not readable
+            reply.refusal = "unanswered" if readable else ""
+        elif reply.refusal in ("", "unanswered"):
+            reply.undecided, reply.refusal = False, ""
         self._judge(reply)
 
     def seen(self, marker: str, subscription: str, message_id: int, received_us: int, quality: str) -> Reply | None:
-        """Note a `message.created` frame with one of our replies' markers; return the reply, None if it is not (any more) expected."""
+        """Note a `message.created` frame with one of our replies' markers; return the reply, None if it is not (any more) expected.
+
+        The reply is returned whatever the cable: its own, a further session's, or another contact's (`misrouted`).
+        """
         reply = self._replies.get(marker)
         self.last_seen_us = max(self.last_seen_us, received_us)
         if reply is None:
             self._recorder.count("reply.stray")
-            return None
-        if subscription != reply.subscription:
+        elif subscription in reply.also:
+            self._copy(reply, subscription)
+        elif subscription != reply.subscription:
             self._mark(reply, "misrouted")
-            return reply
-        if reply.received_us is not None:
+        elif reply.received_us is None:
+            self._deliver(reply, message_id, received_us, quality)
+        elif message_id == reply.message_id:
             self._mark(reply, "duplicate")
-            return reply
-        if self.newest(subscription, reply.conversation_id, message_id):
+        else:  # a second message with the same marker, as a proxy that repeats a POST makes it
+            self._recorder.count("reply.stray")
+            return None
+        return reply
+
+    def _deliver(self, reply: Reply, message_id: int, received_us: int, quality: str) -> None:
+        """Take the first frame on the customer's own cable."""
+        if self.newest(reply.subscription, reply.conversation_id, message_id):
             self._mark(reply, "out_of_order")
         self._learn_id(reply, message_id)
         reply.received_us, reply.quality = received_us, quality
         self._time(reply)
-        if reply.refusal and reply.refusal not in ("unanswered", "unreachable"):
+        if reply.refusal and reply.refusal not in _SILENT:
             self._mark(reply, "unasked")
         self._judge(reply)
-        return reply
+
+    def _copy(self, reply: Reply, subscription: str) -> None:
+        """Take a frame on another verified subscription of the same contact."""
+        if subscription in reply.copies:
+            self._mark(reply, "duplicate")
+        reply.copies.add(subscription)
+        self._count_copies(reply)
+
+    def _count_copies(self, reply: Reply) -> None:
+        """Bring the counters of owed and seen copies up to date: an accepted reply owes them, a refused or pending one does not."""
+        counted = (len(reply.also), len(reply.copies)) if reply.end not in (None, "refused") else (0, 0)
+        if counted != reply.copies_counted:
+            self._recorder.count("copies.owed", counted[0] - reply.copies_counted[0])
+            self._recorder.count("copies.seen", counted[1] - reply.copies_counted[1])
+            reply.copies_counted = counted
 
     def newest(self, subscription: str, conversation_id: int, message_id: int) -> bool:
         """Note that a message was seen on a subscription; return whether one with a higher id had been seen there before."""
@@ -125,22 +157,26 @@ class Ledger:
             self._newest[key] = message_id
         return message_id < before
 
-    def refetched(self, subscription: str, message_ids: Iterable[int], *, open_since_us: int | None = None) -> None:
-        """Note the message ids that an answer of the Client API held for a customer.
+    def refetched(self, subscription: str, message_ids: Iterable[int], *, open_since_us: int | None = None) -> list[Reply]:
+        """Note the message ids that an answer of the Client API held for a customer; return the replies that it showed for the first time.
 
         `open_since_us` is since when the customer's cable has been confirmed: a reply sent later than that may still come by cable, and
         the drain goes on waiting for it.
         """
-        ids = set(message_ids)
+        ids, shown = set(message_ids), []
         for message_id in ids & self._by_message.keys():
             reply = self._by_message[message_id]
             if reply.subscription == subscription and reply.received_us is None:
+                if not reply.refetched:
+                    shown.append(reply)
                 reply.refetched = True
                 reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
                 self._judge(reply)
         for reply in self._unsettled.values():
             if reply.message_id is None and reply.subscription == subscription:
                 reply.refetched_ids = (reply.refetched_ids or set()) | ids
+                reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
+        return shown
 
     def forget(self, subscription: str, conversation_ids: Iterable[int]) -> None:
         """Drop what was kept for telling the order of a customer's conversations; the customer is gone."""
@@ -162,6 +198,7 @@ class Ledger:
             return
         latency, quality = self._recorder.latency, reply.quality
         latency("reply.response", received - reply.due_us, quality)
+        self._recorder.slow(received - reply.due_us, reply.facts)
         if reply.sent_us is not None:
             latency("reply.delivery", received - reply.sent_us, quality)
         if reply.asked_us is not None:
@@ -177,24 +214,36 @@ class Ledger:
     def _judge(self, reply: Reply, now_us: int | None = None) -> None:
         """Bring a reply's end up to date and correct the counters by the difference."""
         end = self._end_of(reply, now_us)
-        overdue = now_us is not None and reply.sent_us is not None and now_us >= reply.sent_us + self.lost_after_us
+        overdue = now_us is not None and reply.sent_us is not None and now_us >= reply.lost_from_us + self.lost_after_us
         if end is None or (end == "recovered" and reply.awaited and not overdue):
             self._unsettled[reply.marker] = reply
         else:
             self._unsettled.pop(reply.marker, None)
-        if end == reply.end:
-            return
+        if end != reply.end:
+            self._change(reply, end)
+        if reply.marker in self._kept and self._may_retire(reply):
+            self._order.append(self._kept.pop(reply.marker))
+
+    def _change(self, reply: Reply, end: str | None) -> None:
+        """Replace a reply's end by another one, in the counters and among the happenings."""
+        count, event = self._recorder.count, self._recorder.event
         if reply.end is not None:
-            self._recorder.count(f"reply.{reply.end}", -1)
-            if reply.end == "lost":
-                self._recorder.event("found", end=end, **reply.facts())
-        if end is not None:
-            self._recorder.count(f"reply.{end}")
+            count(f"reply.{reply.end}", -1)
+        if reply.end == "lost":
+            event("found", end=end, **reply.facts())
+        if reply.end == "refused":
+            count(f"reply.refused.{reply.refused_as}", -1)
         reply.end = end
+        if end is not None:
+            count(f"reply.{end}")
         if end == "refused":
-            self._recorder.event("refused", reason=reply.refusal, **reply.facts())
+            reply.refused_as = reply.refusal
+            count(f"reply.refused.{reply.refused_as}")
+            event("refused", reason=reply.refusal, **reply.facts())
         elif end in ("lost", "undetermined"):
-            self._recorder.event(end, **reply.facts())
+            event(end, **reply.facts())
+        if reply.also:
+            self._count_copies(reply)
 
     def _end_of(self, reply: Reply, now_us: int | None) -> str | None:
         if reply.received_us is not None:
@@ -207,27 +256,31 @@ class Ledger:
             return "undetermined"
         accepted = reply.message_id is not None
         if not accepted or now_us is None or reply.sent_us is None:
-            return reply.end if reply.end in ("lost", "undetermined") else None
-        if now_us >= reply.sent_us + self.lost_after_us:
-            return "lost"
-        return None
+            return "lost" if reply.end == "lost" else None
+        return "lost" if now_us >= reply.lost_from_us + self.lost_after_us else None
 
     def tick(self, now_us: int) -> None:
         """Declare lost what is overdue, and retire what can have no more copies; call it about once a second."""
         horizon = now_us - self.lost_after_us
-        for reply in [r for r in self._unsettled.values() if r.sent_us is not None and r.sent_us <= horizon]:
+        for reply in [r for r in self._unsettled.values() if r.sent_us is not None and r.lost_from_us <= horizon]:
             self._judge(reply, now_us)
         while self._order and self._copies_until(self._order[0]) <= horizon:
             reply = self._order.popleft()
-            if reply.end in ("on_time", "late", "refused"):
+            if self._may_retire(reply):
                 self._retire(reply)
             else:
-                self._kept.append(reply)  # its frame is awaited to the end of the run
+                self._kept[reply.marker] = reply  # its frame is awaited to the end of the run, or its answer is still to come
+
+    @staticmethod
+    def _may_retire(reply: Reply) -> bool:
+        """Whether nothing but copies can still come: a refusal that only the message list told may yet be put right."""
+        told = reply.end == "refused" and reply.refusal != "unanswered"
+        return reply.posted and (told or reply.received_us is not None)
 
     @staticmethod
     def _copies_until(reply: Reply) -> int:
         """Return the stamp from which further copies are awaited, as long as a reply may be lost."""
-        return reply.received_us or reply.answered_us or reply.sent_us or reply.due_us
+        return reply.received_us or reply.answered_us or reply.given_up_us or reply.sent_us or reply.due_us
 
     def _retire(self, reply: Reply) -> None:
         self._replies.pop(reply.marker, None)
@@ -237,16 +290,16 @@ class Ledger:
             self._recorder.delivery(reply.line())
 
     def pending(self) -> Iterator[Reply]:
-        """Yield the replies that have no end yet."""
+        """Yield the replies that the drain waits for: without an end yet, or recovered and their frame still under way."""
         yield from self._unsettled.values()
 
     def pending_of(self, subscription: str) -> int:
-        """Return how many replies of one customer have no end yet."""
+        """Return for how many replies of one customer the drain waits."""
         return sum(reply.subscription == subscription for reply in self._unsettled.values())
 
     @property
     def pending_count(self) -> int:
-        """How many replies have no end yet."""
+        """For how many replies the drain waits."""
         return len(self._unsettled)
 
     def close(self, now_us: int) -> None:
@@ -256,7 +309,8 @@ class Ledger:
             if reply.end is None:
                 reply.undecided = True
                 self._judge(reply)
-        for reply in sorted((*self._kept, *self._order), key=lambda reply: reply.due_us):
+        for reply in sorted((*self._kept.values(), *self._order), key=lambda reply: reply.due_us):
             self._retire(reply)
+        self._unsettled.clear()
         self._kept.clear()
         self._order.clear()

@@ -27,6 +27,11 @@ class Metric:
     kind: str
     text: str
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether a gauge of several workers is their sum; what is said of one generator process is the highest of them."""
+        return not self.name.startswith("generator.")
+
 
 def _metrics(kind: str, **texts: str) -> tuple[Metric, ...]:
     return tuple(Metric(name.replace("__", "."), kind, text) for name, text in texts.items())
@@ -59,6 +64,8 @@ COUNTERS = _metrics(
     reply__accepted="replies the server took: attempted less refused",
     **{f"reply__{mark}": f"replies marked {mark.replace('_', ' ')}" for mark in MARKS},
     reply__stray="frames with a reply's marker that nobody here expects (any more)",
+    copies__owed="further copies of accepted replies that a verified contact's other sessions were owed",
+    copies__seen="further copies of accepted replies that a verified contact's other sessions saw",
     cable__opened="cables that were opened, reconnections included",
     cable__dropped="cables that ended without our closing them",
     cable__unconfirmed="subscriptions that were not confirmed in time",
@@ -87,17 +94,25 @@ GAUGES = _metrics(
     generator__open_files="open files of the generator",
 )
 
+_FAMILIES = (
+    ("http.", ".failed", "counter", "requests of this route that failed, those without an answer included"),
+    ("http.", ".unanswered", "counter", "requests of this route that got no answer and therefore have no latency"),
+    ("http.", "", "latency", "from a request sent to its answer"),
+    ("reply.refused.", "", "counter", "replies refused in this way"),
+    ("frames.", "", "counter", "frames of this event received on all cables"),
+)
+
 CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in (*LATENCIES, *COUNTERS, *GAUGES)}
 
 
 def find(name: str) -> Metric | None:
-    """Return the metric of a name, the families `http.<route>`, `http.<route>.failed` and `frames.<event>` included; else None."""
+    """Return the metric of a name, the families included; else None.
+
+    Families: `http.<route>`, `http.<route>.failed`, `http.<route>.unanswered`, `reply.refused.<kind>` and `frames.<event>`.
+    """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    if name.startswith("http.") and name.endswith(".failed") and len(name) > len("http..failed"):
-        return Metric(name, "counter", "requests of this route that failed")
-    if name.startswith("http.") and len(name) > len("http."):
-        return Metric(name, "latency", "from a request sent to its answer")
-    if name.startswith("frames.") and len(name) > len("frames."):
-        return Metric(name, "counter", "frames of this event received on all cables")
+    for begin, end, kind, text in _FAMILIES:
+        if name.startswith(begin) and name.endswith(end) and len(name) > len(begin) + len(end):
+            return Metric(name, kind, text)
     return None

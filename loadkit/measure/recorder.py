@@ -1,23 +1,27 @@
 """Samples become intervals, intervals become totals: the only holder of live counters.
 
-An interval is the one thing that travels, to the disk and from a worker to its master; adding intervals in any order gives the run.
+An interval is the one thing that travels, to the disk and from a worker to its master; adding intervals in any order gives the run
+(only gauges, which say how things stand, want the order of time).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from loadkit import clock
+from loadkit.measure.happenings import Happenings
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.metrics import ENDS, find
 
 __all__ = ["ErrorRow", "Interval", "Recorder", "Totals"]
 
 MOST_ERRORS = 200
-MOST_EVENTS = 200
 EXAMPLE_LENGTH = 300
+GAUGE_LASTS_US = 3_000_000
+OTHER_ERRORS = ("other", "", "more kinds of errors than are kept apart")
 
 
 class ErrorRow(msgspec.Struct):
@@ -54,15 +58,20 @@ class Recorder:
         self.worker = worker
         self.frames: dict[str, list[int]] = {}
         self._seq = 0
-        self._start_us = clock.unix_us()
+        self._unix_offset_us = clock.unix_us() - clock.now_us()
+        self._start_us = self._unix_us()
         self._gauges: dict[str, float] = {}
+        self._happenings = Happenings()
         self._reset()
+
+    def _unix_us(self) -> int:
+        """Return Unix time by the offset at the start: a wall clock that is set in mid-run neither stretches nor folds an interval."""
+        return clock.now_us() + self._unix_offset_us
 
     def _reset(self) -> None:
         self._counters: dict[str, int] = {}
         self._histograms: dict[str, Histogram] = {}
         self._errors: dict[tuple[str, str], ErrorRow] = {}
-        self._events: list[dict[str, Any]] = []
         self._deliveries: list[str] = []
 
     def latency(self, name: str, value_us: int, quality: str | None = None) -> None:
@@ -71,9 +80,7 @@ class Recorder:
         if histogram is None:
             self._check(name, "latency")
             histogram = self._histograms[name] = Histogram()
-        histogram.record(value_us)
-        if quality is not None:
-            histogram.qualify(quality)
+        histogram.record(value_us, quality)
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a declared counter; a negative number takes back what was counted before."""
@@ -89,19 +96,22 @@ class Recorder:
 
     def error(self, kind: str, where: str, example: str = "", *, count: int = 1) -> None:
         """Fold an error under a kind and a place; kinds past the first two hundred fold into `other`."""
-        now = clock.unix_us()
+        now = self._unix_us()
         row = self._errors.get((kind, where))
         if row is None:
             if len(self._errors) >= MOST_ERRORS:
-                kind, where, example = "other", "", "more kinds of errors than are kept apart"
+                kind, where, example = OTHER_ERRORS
             row = self._errors.setdefault((kind, where), ErrorRow(kind, where, 0, now, now, example[:EXAMPLE_LENGTH]))
         row.count += count
         row.last_us = now
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Keep a single happening for events.jsonl: a lost or slow reply, a note. At most two hundred an interval."""
-        if len(self._events) < MOST_EVENTS:
-            self._events.append({"at_us": clock.unix_us(), "kind": kind, **fields})
+        """Keep a single happening for events.jsonl: a lost reply, a note. At most two hundred an interval; a note counts the others."""
+        self._happenings.add(self._unix_us(), kind, fields)
+
+    def slow(self, value_us: int, facts: Callable[[], dict[str, Any]]) -> None:
+        """Offer a reply for the slowest ones of events.jsonl; its facts are asked for at the cut, when more of them are known."""
+        self._happenings.slow(value_us, facts)
 
     def delivery(self, line: str) -> None:
         """Keep a line for deliveries.csv."""
@@ -115,7 +125,7 @@ class Recorder:
 
     def cut(self) -> Interval:
         """Return what was recorded since the last cut and begin anew; gauges stay."""
-        now = clock.unix_us()
+        now = self._unix_us()
         frames = {name: (n, size) for name, (n, size) in self.frames.items() if n}
         self.frames.clear()
         interval = Interval(
@@ -128,7 +138,7 @@ class Recorder:
             histograms=self._histograms,
             frames=frames,
             errors=list(self._errors.values()),
-            events=self._events,
+            events=self._happenings.cut(now),
             deliveries=self._deliveries,
         )
         self._seq += 1
@@ -147,11 +157,12 @@ class Totals:
         self.histograms: dict[str, Histogram] = {}
         self.frames: dict[str, list[int]] = {}
         self.errors: dict[tuple[str, str], ErrorRow] = {}
+        self._standing: dict[str, dict[int, tuple[int, int, float]]] = {}
         self.start_us: int | None = None
         self.end_us: int | None = None
 
     def add(self, interval: Interval) -> None:
-        """Merge one interval; gauges keep their newest and their highest value."""
+        """Merge one interval; gauges keep their newest and their highest value, each over the workers together."""
         for name, n in interval.counters.items():
             self.counters[name] = self.counters.get(name, 0) + n
         for name, histogram in interval.histograms.items():
@@ -161,20 +172,36 @@ class Totals:
             pair[0] += n
             pair[1] += size
         for name, value in interval.gauges.items():
-            self.gauges[name] = value
-            self.highest[name] = max(value, self.highest.get(name, value))
+            self._stand(name, value, interval)
         for row in interval.errors:
             self._fold(row)
         self.start_us = interval.start_us if self.start_us is None else min(self.start_us, interval.start_us)
         self.end_us = interval.end_us if self.end_us is None else max(self.end_us, interval.end_us)
 
+    def _stand(self, name: str, value: float, interval: Interval) -> None:
+        """Note a worker's gauge and bring the gauge of all workers up to date; a worker that fell silent stops counting."""
+        workers, end_us = self._standing.setdefault(name, {}), interval.end_us
+        if interval.worker in workers and workers[interval.worker][0] > end_us:
+            return
+        lasts_us = max(3 * (end_us - interval.start_us), GAUGE_LASTS_US)
+        workers[interval.worker] = (end_us, end_us + lasts_us, value)
+        for silent in [worker for worker, (_, until_us, _) in workers.items() if until_us < end_us]:
+            del workers[silent]
+        values, metric = [one for _, _, one in workers.values()], find(name)
+        self.gauges[name] = sum(values) if metric is None or metric.adds_up else max(values)
+        self.highest[name] = max(self.gauges[name], self.highest.get(name, self.gauges[name]))
+
     def _fold(self, row: ErrorRow) -> None:
-        mine = self.errors.get((row.kind, row.where))
+        kind, where, example = row.kind, row.where, row.example
+        if (kind, where) not in self.errors and len(self.errors) >= MOST_ERRORS:
+            kind, where, example = OTHER_ERRORS
+        mine = self.errors.get((kind, where))
         if mine is None:
-            self.errors[row.kind, row.where] = ErrorRow(row.kind, row.where, row.count, row.first_us, row.last_us, row.example)
+            self.errors[kind, where] = ErrorRow(kind, where, row.count, row.first_us, row.last_us, example)
             return
         mine.count += row.count
-        mine.first_us = min(mine.first_us, row.first_us)
+        if row.first_us < mine.first_us:
+            mine.first_us, mine.example = row.first_us, example
         mine.last_us = max(mine.last_us, row.last_us)
 
     def settle(self) -> int:
@@ -184,6 +211,12 @@ class Totals:
         if open_ones:
             self.counters["reply.undetermined"] = self.counters.get("reply.undetermined", 0) + open_ones
         return open_ones
+
+    @property
+    def undetermined_share(self) -> float:
+        """The share of the accepted replies that stayed undetermined."""
+        accepted = self.reply("accepted")
+        return self.reply("undetermined") / accepted if accepted else 0.0
 
     def reply(self, end: str) -> int:
         """Return how many replies ended so (or carry such a mark, or were attempted or accepted)."""

@@ -12,14 +12,21 @@ DELIVERY_COLUMNS = "marker,message_id,conversation_id,subscription,worker,agent,
 
 
 class Reply:
-    """A reply that an agent owes a customer. Stamps are monotonic microseconds, None where there is none."""
+    """A reply that an agent owes a customer. Stamps are monotonic microseconds, None where there is none.
+
+    `subscription` is the one that asked: ends are told by it. `also` are the other verified subscriptions of the same contact; each is owed
+    a copy, and `copies` are those that saw theirs.
+    """
 
     __slots__ = (
         "agent",
+        "also",
         "answered_us",
         "asked_us",
         "awaited",
         "conversation_id",
+        "copies",
+        "copies_counted",
         "due_us",
         "end",
         "given_up_us",
@@ -31,6 +38,7 @@ class Reply:
         "refetched",
         "refetched_ids",
         "refusal",
+        "refused_as",
         "request_id",
         "sent_us",
         "status",
@@ -51,6 +59,7 @@ class Reply:
         due_us: int,
         sent_us: int | None = None,
         asked_us: int | None = None,
+        also: tuple[str, ...] = (),
     ) -> None:
         self.marker = marker
         self.conversation_id = conversation_id
@@ -60,6 +69,9 @@ class Reply:
         self.due_us = due_us
         self.sent_us = sent_us
         self.asked_us = asked_us
+        self.also = also
+        self.copies: set[str] = set()
+        self.copies_counted = (0, 0)
         self.answered_us: int | None = None
         self.given_up_us: int | None = None
         self.received_us: int | None = None
@@ -67,6 +79,7 @@ class Reply:
         self.status: int | None = None
         self.request_id = ""
         self.refusal = ""
+        self.refused_as = ""
         self.unanswered = False
         self.undecided = False
         self.awaited = False
@@ -75,6 +88,16 @@ class Reply:
         self.quality = ""
         self.end: str | None = None
         self.marks: list[str] = []
+
+    @property
+    def posted(self) -> bool:
+        """Whether nothing more is to come of its POST: it was answered, given up, or never began."""
+        return self.sent_us is None or self.status is not None or self.unanswered
+
+    @property
+    def lost_from_us(self) -> int:
+        """The stamp from which the time until it is lost runs: due, but never before it was sent."""
+        return max(self.due_us, self.sent_us or self.due_us)
 
     def facts(self) -> dict[str, Any]:
         """Return what a person needs to find this reply in a server's log; times in ms, `due_at` in Unix seconds."""

@@ -5,6 +5,7 @@ reply.response p(99) < 800ms        reply.lost rate < 0.1%        http.message.c
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable
@@ -29,7 +30,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _LINE = re.compile(
-    r"(?P<metric>[\w.\-]+)\s+(?P<failed>failed\s+)?(?P<aggregate>p\(\s*\d+(?:\.\d+)?\s*\)|[a-z]+)\s*"
+    r"(?P<metric>[\w.\-?]+)\s+(?P<failed>failed\s+)?(?P<aggregate>p\(\s*\d+(?:\.\d+)?\s*\)|[a-z]+)\s*"
     r"(?P<operator><=|>=|==|!=|<|>)\s*(?P<limit>\S.*)"
 )
 _LATENCY = ("mean", "avg", "med", "min", "max", "count")
@@ -76,7 +77,7 @@ class Threshold:
             return self._latency(totals.histograms.get(self.metric, Histogram()))
         if self.kind == "gauge":
             return (totals.highest if self.aggregate == "max" else totals.gauges).get(self.metric)
-        if self.metric == "reply.lost" and _undetermined(totals) > UNDETERMINED_LIMIT:
+        if self.metric == "reply.lost" and totals.undetermined_share > UNDETERMINED_LIMIT:
             return None
         n = _counted(totals, self.metric)
         if self.aggregate == "count":
@@ -94,11 +95,6 @@ class Threshold:
         return {"med": histogram.percentile(50), "min": histogram.min_us, "max": histogram.max_us}[self.aggregate]
 
 
-def _undetermined(totals: Totals) -> float:
-    attempted = totals.reply("attempted")
-    return totals.reply("undetermined") / attempted if attempted else 0.0
-
-
 def _counted(totals: Totals, metric: str) -> int:
     if metric == "reply.accepted":
         return totals.reply("accepted")
@@ -109,19 +105,26 @@ def _counted(totals: Totals, metric: str) -> int:
 
 def _whole(totals: Totals, metric: str) -> int:
     """Return what a counter's rate is of: attempted, accepted, the route's requests, or all requests."""
-    if metric in ("reply.refused", "reply.accepted"):
+    if metric.startswith("reply.refused") or metric == "reply.accepted":
         return totals.reply("attempted")
     if metric.startswith("reply."):
         return totals.reply("accepted")
+    routes = {name.removesuffix(".unanswered") for name in (*totals.histograms, *totals.counters) if name.startswith("http.")}
     if metric == "throttled":
-        return sum(h.count + h.over for name, h in totals.histograms.items() if name.startswith("http."))
-    route = totals.histograms.get(metric.removesuffix(".failed"), Histogram())
-    return max(route.count + route.over, totals.counters.get(metric, 0))
+        return sum(_requests(totals, route) for route in routes if not route.endswith(".failed"))
+    route, _, outcome = metric.rpartition(".")
+    return max(_requests(totals, route), totals.counters.get(f"{route}.{outcome}", 0))
+
+
+def _requests(totals: Totals, route: str) -> int:
+    """Return how many requests a route had: those with a latency, and those that got no answer."""
+    answered = totals.histograms.get(route, Histogram())
+    return answered.count + answered.over + totals.counters.get(f"{route}.unanswered", 0)
 
 
 def _has_rate(metric: str) -> bool:
     family = {"reply.accepted", "throttled", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
-    return metric in family or metric.endswith(".failed")
+    return metric in family or metric.startswith("reply.refused.") or metric.endswith((".failed", ".unanswered"))
 
 
 def parse(text: str) -> Threshold:
@@ -155,18 +158,31 @@ def _allowed(name: str, kind: str) -> str:
 def _limit(text: str, kind: str, aggregate: str, limit: str) -> float:
     try:
         if kind == "latency" and aggregate != "count":
-            if re.fullmatch(r"[\d.]+", limit):
+            if _number(limit) is not None:
                 raise SettingsError(f"{limit!r} needs its unit, such as {limit}ms")
-            return units.seconds(limit) * 1e6
-        return units.share(limit) if aggregate == "rate" else float(limit)
-    except (SettingsError, ValueError) as error:
+            return round(units.seconds(limit) * 1e6, 3)
+        if aggregate == "rate":
+            return units.share(limit)
+    except SettingsError as error:
         raise ThresholdError(f"threshold {text!r}: {error}") from None
+    number = _number(limit)
+    if number is None:
+        raise ThresholdError(f"threshold {text!r}: {limit!r} is not a number")
+    return number
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def parse_all(lines: Iterable[str]) -> tuple[Threshold, ...]:
     """Return the thresholds of several lines, each once, in their order; empty lines say nothing."""
-    parsed = {parse(line).text: parse(line) for line in lines if line.strip()}
-    return tuple(parsed.values())
+    parsed = [parse(line) for line in lines if line.strip()]
+    return tuple({threshold.text: threshold for threshold in parsed}.values())
 
 
 def parse_file(text: str) -> list[str]:

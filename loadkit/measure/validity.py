@@ -12,6 +12,7 @@ from loadkit import units
 from loadkit.errors import SettingsError
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
+from loadkit.measure.threshold import UNDETERMINED_LIMIT
 
 __all__ = ["LIMITS", "Reason", "Validity", "examine", "limits_with"]
 
@@ -23,7 +24,7 @@ LIMITS: dict[str, float] = {
     "generator.cpu": 0.9,
     "cable.missing": 0.02,
     "customers.dead": 0.01,
-    "reply.undetermined": 0.001,
+    "reply.undetermined": UNDETERMINED_LIMIT,
     "reply.unclear_stamps": 0.05,
 }
 """Limits by name: lags in seconds, the others shares. `lag_void` is the p99 of the hub's lag from which a run is void."""
@@ -53,7 +54,7 @@ def limits_with(overrides: Mapping[str, float | str] | None) -> dict[str, float]
     for name, value in (overrides or {}).items():
         if name not in LIMITS:
             raise SettingsError(f"there is no validity limit {name!r}: there are {', '.join(LIMITS)}")
-        convert: Callable[[str | float], float] = units.seconds if ".lag" in name or ".read_lag" in name else units.share
+        convert: Callable[[str | float], float] = units.seconds if "lag" in name else units.share
         limits[name] = convert(value)
     return limits
 
@@ -84,7 +85,6 @@ def _void(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
 
 def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
     lag = totals.histograms.get("generator.lag", Histogram())
-    attempted = totals.reply("attempted")
     response = totals.histograms.get("reply.response", Histogram())
     wanted, missing = totals.counters.get("cable.wanted_seconds", 0), totals.counters.get("cable.missing_seconds", 0)
     asked, dead = (
@@ -104,8 +104,8 @@ def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
         ("customers.dead", dead / asked if asked else 0.0, "{} of the wanted customers were not there"),
         (
             "reply.undetermined",
-            totals.reply("undetermined") / attempted if attempted else 0.0,
-            "{} of the replies stayed undetermined",
+            totals.undetermined_share,
+            "{} of the accepted replies stayed undetermined",
         ),
         (
             "reply.unclear_stamps",

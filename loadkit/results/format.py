@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from loadkit.measure.recorder import ErrorRow
+
 __all__ = [
     "DELIVERIES",
     "EVENTS",
@@ -77,16 +79,17 @@ class LatencyLine(msgspec.Struct):
 
 
 class IntervalLine(msgspec.Struct, kw_only=True):
-    """A line of intervals.jsonl. `start` and `end` are Unix seconds, `hlog` how many lines of latency.hlog belong to it."""
+    """A line of intervals.jsonl. `start` and `end` are Unix seconds, `hlog` and `events` how many lines of those files belong to it."""
 
     seq: int = 0
     worker: int = 0
     start: float = 0.0
     end: float = 0.0
     hlog: int = 0
+    events: int = 0
     counters: dict[str, int] = {}
     gauges: dict[str, float] = {}
     latencies: dict[str, LatencyLine] = {}
     frames: dict[str, tuple[int, int]] = {}
-    errors: list[dict[str, Any]] = []
+    errors: list[ErrorRow] = []
     ended: End | None = None

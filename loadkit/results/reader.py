@@ -1,12 +1,14 @@
 """Reads a run folder, whole or cut off by a crash, into totals and at most three hundred bins of time.
 
-A torn last line, and what the files hold past the last committed interval, are left out.
+A torn last line, and what latency.hlog and events.jsonl hold past the last committed interval, are left out.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +19,19 @@ import msgspec
 from loadkit.errors import ResultsError
 from loadkit.measure.hdr import decode
 from loadkit.measure.histogram import Histogram
-from loadkit.measure.recorder import ErrorRow, Interval, Totals
+from loadkit.measure.recorder import Interval, Totals
 from loadkit.results import format as fmt
 
 __all__ = ["Bin", "Run", "find_run", "read"]
 
 MOST_BINS = 300
-MOST_EVENTS = 20_000
+MOST_EVENTS_OF_A_KIND = 4_000
 _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The sum of the intervals that ended within a span; `start_s` and `end_s` are seconds since the run's start."""
+    """The sum of the intervals whose middle is within a span; `start_s` and `end_s` are seconds since the run's start."""
 
     start_s: float
     end_s: float
@@ -81,17 +83,17 @@ def read(path: Path) -> Run:
         bins.setdefault(max(0, math.floor(middle / width)), Totals()).add(interval)
     undecided = totals.settle()
     spans = [Bin(n * width, (n + 1) * width, bins[n]) for n in sorted(bins)]
-    return Run(folder, header, totals, spans, end, _events(folder / fmt.EVENTS), undecided)
+    return Run(folder, header, totals, spans, end, _events(folder / fmt.EVENTS, sum(line.events for line in intervals)), undecided)
 
 
 def _header(path: Path) -> fmt.Header:
     try:
         content = path.read_bytes()
         schema = json.loads(content).get("schema")
-        if not isinstance(schema, int) or schema > fmt.SCHEMA:
+        if type(schema) is not int or not 1 <= schema <= fmt.SCHEMA:
             raise ResultsError(f"{path} has schema {schema}: this loadkit reads up to {fmt.SCHEMA}")
         return msgspec.json.decode(content, type=fmt.Header)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ResultsError(f"{path} cannot be read: {error}") from None
 
 
@@ -106,7 +108,7 @@ def _interval_lines(path: Path) -> Iterator[fmt.IntervalLine]:
     for number, line in enumerate(_lines(path), 1):
         try:
             yield msgspec.json.decode(line, type=fmt.IntervalLine)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise ResultsError(f"{path}, line {number}, is no interval: {error}") from None
 
 
@@ -121,6 +123,8 @@ def _with_histograms(lines: list[fmt.IntervalLine], path: Path) -> Iterator[Inte
                 counts[tag.removeprefix("Tag=")] = decode(rest.rsplit(",", 1)[-1].strip())
             except ValueError as error:
                 raise ResultsError(f"{path} does not hold what the intervals promise: {error}") from None
+        if any(sum(counts.get(name, {}).values()) != latency.count for name, latency in line.latencies.items()):
+            raise ResultsError(f"{path} does not hold what interval {line.seq} of worker {line.worker} promises")
         yield Interval(
             seq=line.seq,
             worker=line.worker,
@@ -130,7 +134,7 @@ def _with_histograms(lines: list[fmt.IntervalLine], path: Path) -> Iterator[Inte
             gauges=line.gauges,
             histograms={name: _histogram(latency, counts.get(name, {})) for name, latency in line.latencies.items()},
             frames=line.frames,
-            errors=[msgspec.convert(row, ErrorRow) for row in line.errors],
+            errors=line.errors,
         )
 
 
@@ -138,14 +142,18 @@ def _histogram(line: fmt.LatencyLine, counts: dict[int, int]) -> Histogram:
     return Histogram(counts, line.count, line.sum_us, line.over, line.exact, line.bounded, line.user_space)
 
 
-def _events(path: Path) -> list[dict[str, Any]]:
+def _events(path: Path, committed: int) -> list[dict[str, Any]]:
+    """Return the committed happenings, at most some thousands of each kind, so that a flood of one does not hide another."""
     events: list[dict[str, Any]] = []
-    for line in _lines(path):
+    seen: Counter[str] = Counter()
+    for line in itertools.islice(_lines(path), committed):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and len(events) < MOST_EVENTS:
+        kind = str(event.get("kind")) if isinstance(event, dict) else None
+        if kind is not None and seen[kind] < MOST_EVENTS_OF_A_KIND:
+            seen[kind] += 1
             events.append(event)
     return events
 

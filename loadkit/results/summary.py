@@ -42,7 +42,7 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
             "reasons": [{"name": r.name, "value": r.value, "limit": r.limit, "text": r.text} for r in believed.reasons],
         },
         "replies": {name: totals.reply(name) for name in ("attempted", "refused", "accepted", *ENDS[1:], *MARKS)},
-        "copies": {"owed": 0, "seen": 0, "missing": 0},
+        "copies": _copies(totals),
         "metrics": {name: _metric(totals.histograms.get(name, Histogram())) for name in _latency_names(totals)},
         "counters": {name: totals.counters.get(name, 0) for name in _counter_names(totals)},
         "gauges": {name: {"last": totals.gauges[name], "max": totals.highest[name]} for name in sorted(totals.gauges)},
@@ -79,13 +79,21 @@ def _run(header: Header, totals: Totals, end: End | None) -> dict[str, Any]:
     }
 
 
+def _copies(totals: Totals) -> dict[str, int]:
+    owed, seen = totals.counters.get("copies.owed", 0), totals.counters.get("copies.seen", 0)
+    return {"owed": owed, "seen": seen, "missing": owed - seen}
+
+
 def _latency_names(totals: Totals) -> list[str]:
     return [metric.name for metric in LATENCIES] + sorted(name for name in totals.histograms if name.startswith("http."))
 
 
 def _counter_names(totals: Totals) -> list[str]:
-    ours = [metric.name for metric in COUNTERS if metric.name.removeprefix("reply.") not in ("attempted", "accepted", *ENDS, *MARKS)]
-    return ours + sorted(f"{name}.failed" for name in totals.histograms if name.startswith("http."))
+    """Return the declared counters but those told under `replies` and `copies`, and the families' as far as there is anything to tell."""
+    elsewhere = {f"reply.{name}" for name in ("attempted", "accepted", *ENDS, *MARKS)} | {"copies.owed", "copies.seen"}
+    ours = [metric.name for metric in COUNTERS if metric.name not in elsewhere]
+    routes = {f"{name}.failed" for name in totals.histograms if name.startswith("http.")}
+    return ours + sorted(routes | {name for name in totals.counters if name.startswith(("http.", "reply.refused."))})
 
 
 def _metric(histogram: Histogram) -> dict[str, Any]:

@@ -77,18 +77,23 @@ class Writer:
             start=interval.start_us / 1e6,
             end=interval.end_us / 1e6,
             hlog=lines,
+            events=len(interval.events),
             counters=interval.counters,
             gauges=interval.gauges,
             latencies=latencies,
             frames=interval.frames,
-            errors=[msgspec.to_builtins(row) for row in interval.errors],
+            errors=interval.errors,
         )
         self._commit(line)
 
     def finish(self, end: fmt.End, summary: dict[str, Any]) -> None:
-        """Append how the run ended, write the summary, and close."""
+        """Append how the run ended, write the summary, and close. Raises OSError."""
         self._commit(fmt.IntervalLine(ended=end))
         _replace(self.folder / fmt.SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+        self.close()
+
+    def close(self) -> None:
+        """Close the files as they are; a run that was not finished reads as one whose process died."""
         for file in self._files():
             file.close()
 

@@ -1,0 +1,7 @@
+"""`python -m loadkit`."""
+
+import sys
+
+from loadkit.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,58 @@
+"""What a RoomChannel frame says that holds one of our markers: the events a customer can receive, and a created message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from loadkit.errors import RemoteProtocolError
+
+__all__ = ["CUSTOMER_EVENTS", "MESSAGE_CREATED", "MessageCreated", "created_message"]
+
+MESSAGE_CREATED = "message.created"
+CUSTOMER_EVENTS = frozenset(
+    {
+        "presence.update",
+        "conversation.created",
+        MESSAGE_CREATED,
+        "message.updated",
+        "conversation.updated",
+        "conversation.status_changed",
+        "conversation.typing_on",
+        "conversation.typing_off",
+        "call.created",
+        "call.ended",
+    }
+)
+
+
+class MessageCreated(msgspec.Struct, frozen=True):
+    """A message as `message.created` carries it; `conversation_id` is the display id, `echo_id` comes back as it was posted."""
+
+    id: int
+    conversation_id: int
+    message_type: int
+    echo_id: Any = None
+    private: bool = False
+
+
+class _Message(msgspec.Struct):
+    data: MessageCreated
+
+
+class _Frame(msgspec.Struct):
+    message: _Message
+
+
+_decoder = msgspec.json.Decoder(_Frame)
+
+
+def created_message(frame: bytes) -> MessageCreated:
+    """Return the message of a `message.created` frame. Raises RemoteProtocolError (`missing_key` where a key that we use is not there)."""
+    try:
+        return _decoder.decode(frame).message.data
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError("missing_key", f"a message.created frame of an unexpected form: {error}") from None
+    except msgspec.DecodeError:
+        raise RemoteProtocolError("not_json", "a message.created frame that is not JSON") from None

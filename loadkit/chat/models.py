@@ -1,0 +1,117 @@
+"""What loadkit uses of OneHash Chat's answers. What is used is required, everything else is ignored, whatever version it comes from."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from loadkit.errors import RemoteProtocolError
+
+__all__ = [
+    "Account",
+    "AgentInbox",
+    "AgentInboxes",
+    "AgentMessage",
+    "AgentMessages",
+    "Contact",
+    "Conversation",
+    "Inbox",
+    "Message",
+    "Profile",
+    "decode",
+]
+
+T = TypeVar("T")
+
+
+class Inbox(msgspec.Struct, frozen=True):
+    """An inbox as the Client API shows it; `identity_validation_enabled` says that HMAC is mandatory."""
+
+    identifier: str
+    identity_validation_enabled: bool = False
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """A contact's session in an inbox; `pubsub_token` is its secret."""
+
+    source_id: str
+    pubsub_token: str
+    id: int
+
+    def __repr__(self) -> str:
+        return f"Contact({self.id})"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as the Client API shows it: it has neither `echo_id` nor `source_id`."""
+
+    id: int
+    message_type: int
+    content: str | None = None
+    created_at: int | float | None = None
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A conversation; `id` is the public display id."""
+
+    id: int
+    status: str | None = None
+    messages: list[Message] = []
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account that an agent belongs to."""
+
+    id: int
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """An agent's own profile; `pubsub_token` is the agent's secret."""
+
+    id: int
+    pubsub_token: str
+    account_id: int | None = None
+    accounts: list[Account] = []
+    role: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Profile({self.id})"
+
+
+class AgentMessage(msgspec.Struct, frozen=True):
+    """A message as the agent API shows it."""
+
+    id: int
+    echo_id: Any = None
+    source_id: str | None = None
+
+
+class AgentMessages(msgspec.Struct, frozen=True):
+    """A page of an agent's message list."""
+
+    payload: list[AgentMessage]
+
+
+class AgentInbox(msgspec.Struct, frozen=True):
+    """An inbox as an agent sees it."""
+
+    id: int
+    inbox_identifier: str | None = None
+
+
+class AgentInboxes(msgspec.Struct, frozen=True):
+    """The inboxes that an agent may see."""
+
+    payload: list[AgentInbox]
+
+
+def decode(body: bytes, shape: type[T], where: str) -> T:
+    """Return the value that a body holds. Raises RemoteProtocolError: `not_json` (an HTML page, say) or `wrong_shape`."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise RemoteProtocolError("wrong_shape", f"{where} answered something else than expected: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        start = body[:60].decode("utf-8", "replace").strip()
+        raise RemoteProtocolError("not_json", f"{where} answered no JSON: {start!r}") from None

@@ -1,0 +1,157 @@
+"""`loadkit run SCENARIO`: the parent of Locust. It starts Locust in a process group of its own, shows progress, and passes signals on.
+
+Every option that is not the parent's own goes through to Locust, where loadkit's options are registered too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from loadkit.cli import scenarios
+from loadkit.cli.progress import Progress
+from loadkit.errors import UsageError
+
+__all__ = ["main"]
+
+VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
+_HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
+_SHOW_HELP = (
+    "import sys; from locust.argument_parser import get_parser; from locust.util.load_locustfile import load_locustfile; "
+    "load_locustfile(sys.argv[1]); p = get_parser(); p.prog = 'loadkit run ' + sys.argv[2]; p.parse_args(['--help'])"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a scenario and return the exit code of the contract."""
+    parser = argparse.ArgumentParser(prog="loadkit run", usage=_HELP, add_help=False, allow_abbrev=False)
+    parser.add_argument("scenario", nargs="?")
+    parser.add_argument("--web", action="store_true", help="start Locust's web UI instead of a headless run")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no closing summary")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout, progress on stderr")
+    parser.add_argument("--junit", metavar="FILE", help="write thresholds and validity as JUnit XML")
+    parser.add_argument("--markdown", metavar="FILE", help="write a compact page for a review comment")
+    parser.add_argument("-h", "--help", action="store_true", help="show this and Locust's own options")
+    ours, passed_on = parser.parse_known_args(arguments)
+    try:
+        if ours.scenario is None or ours.scenario.startswith("-"):
+            if ours.help:
+                parser.print_help()
+                print("\nshipped scenarios: " + ", ".join(scenarios.shipped()))
+                return 0
+            raise UsageError(f"give a scenario first: a path, or one of {', '.join(scenarios.shipped())}")
+        path = scenarios.find(ours.scenario)
+    except UsageError as error:
+        print(f"loadkit run: {error}", file=sys.stderr)
+        return error.exit_code
+    if ours.help:
+        print(parser.format_help())
+        return subprocess.call([sys.executable, "-c", _SHOW_HELP, str(path), ours.scenario])
+    return _Parent(ours, _locust_command(path, ours, passed_on)).run()
+
+
+def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str]) -> list[str]:
+    command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
+    if not ours.web:
+        command += ["--headless", "--only-summary"]
+        if not any(option.split("=")[0] in ("--loglevel", "-L") for option in passed_on):
+            command += ["--loglevel", "WARNING"]
+    return command
+
+
+class _Parent:
+    """Locust's parent: one child, two pipes (a lifeline down, progress up)."""
+
+    def __init__(self, ours: argparse.Namespace, command: list[str]) -> None:
+        self._ours = ours
+        self._command = command
+        self._asked = 0
+        self._folder: Path | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        lifeline_read, lifeline_write = os.pipe()
+        progress_read, progress_write = os.pipe()
+        os.set_blocking(progress_write, False)
+        environment = {**os.environ, "LOADKIT_LIFELINE": str(lifeline_read), "LOADKIT_PROGRESS": str(progress_write)}
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask)
+        self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            pass_fds=[lifeline_read, progress_write],
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(lifeline_read)
+        os.close(progress_write)
+        with os.fdopen(progress_read, encoding="utf-8", errors="replace") as pipe:
+            self._follow(pipe)
+        code = self._child.wait()
+        os.close(lifeline_write)
+        self._clear_group()
+        return self._conclude(code)
+
+    def _ask(self, number: int, _: Any) -> None:
+        """Ask the child to end, drained; the second time end it at once."""
+        self._asked += 1
+        if self._child is None:
+            return
+        if self._asked == 1:
+            self._child.send_signal(signal.SIGTERM)
+        else:
+            self._clear_group()
+
+    def _clear_group(self) -> None:
+        try:
+            os.killpg(self._child.pid, signal.SIGKILL)  # type: ignore[union-attr]
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def _follow(self, pipe: IO[str]) -> None:
+        progress = Progress(quiet=self._ours.quiet)
+        for line in pipe:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if "folder" in message:
+                self._folder = Path(message["folder"])
+            elif not self._ours.web:
+                progress.show(message)
+        progress.close()
+
+    def _conclude(self, code: int) -> int:
+        if self._asked > 1:
+            return INTERRUPTED
+        if self._folder is None:
+            if code == 0 and not self._ours.web:
+                print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
+                return VOID
+            return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE
+        return self._report(self._folder, code)
+
+    def _report(self, folder: Path, code: int) -> int:
+        """Let a child make the forms asked for, and print the summary; the run's own code stands."""
+        command = [sys.executable, "-m", "loadkit", "report", str(folder)]
+        for name in ("junit", "markdown"):
+            if value := getattr(self._ours, name):
+                command += [f"--{name}", value]
+        summary = folder / "summary.json"
+        if self._ours.junit or self._ours.markdown or not summary.is_file():
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        if not summary.is_file():
+            return VOID
+        content = summary.read_text(encoding="utf-8")
+        if self._ours.json:
+            print(content, end="")
+        if not self._ours.quiet:
+            print(Progress.closing(json.loads(content), folder), file=sys.stderr if self._ours.json else sys.stdout)
+        return int(json.loads(content)["exit_code"]) if code < 0 or not self._ours.web else code

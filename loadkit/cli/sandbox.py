@@ -1,0 +1,95 @@
+"""`loadkit sandbox`: the embedded stand-in of OneHash Chat until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from loadkit.errors import UsageError
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its options to an argparse object."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "sandbox", help="run an embedded stand-in of OneHash Chat until SIGTERM or SIGINT"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port of the imitated server (default: any free one)")
+    parser.add_argument("--control-port", type=int, default=0, help="port of the control API (default: any free one)")
+    parser.add_argument("--write-target", metavar="FILE", help="write a target file that names this server")
+    parser.add_argument("--truth", metavar="FILE", help="append what was done to each reply, one JSON line a reply")
+    parser.add_argument("--seed", type=int, default=0, help="seed of tokens, times and faults (default: 0)")
+    parser.add_argument("--http-threads", type=int, default=5, help="HTTP threads in front (default: 5)")
+    parser.add_argument("--jobs", type=int, default=10, help="job workers behind (default: 10)")
+    parser.add_argument(
+        "--service",
+        metavar="DIST",
+        default="real",
+        help="time of a POST: real (default), none, constant:20ms, exponential:20ms, lognormal:20ms,80ms",
+    )
+    parser.add_argument(
+        "--fault",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="drop, duplicate, swap, delay, misroute, 429, 5xx, disconnect =1%% or =20of2000; stall=20s@30s; deaf=on; never_confirm=on",
+    )
+    parser.add_argument("--agents", type=int, default=3, help="agents besides the administrator (default: 3)")
+    parser.add_argument("--hmac", action="store_true", help="let the target file name the inbox that demands an HMAC")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sandbox until a signal; 2 where it cannot start."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _raise_file_limit()
+    try:
+        sandbox = _start(args)
+    except (UsageError, OSError, OverflowError) as error:
+        print(f"loadkit sandbox: {error}", file=sys.stderr)
+        return 2
+    with sandbox:
+        line = {"host": sandbox.url, "target": args.write_target, "control": sandbox.control, "pid": os.getpid()}
+        print(json.dumps(line), flush=True)
+        stop.wait()
+    return 0
+
+
+def _start(args: argparse.Namespace) -> Any:
+    from loadkit.sandbox import Sandbox  # only now: it loads gevent
+
+    sandbox = Sandbox(
+        port=args.port,
+        control_port=args.control_port,
+        seed=args.seed,
+        http_threads=args.http_threads,
+        jobs=args.jobs,
+        service=args.service,
+        faults=args.fault,
+        truth=args.truth,
+        agents=args.agents,
+        hmac_mandatory=args.hmac,
+    ).start()
+    if args.write_target:
+        try:
+            sandbox.write_target(Path(args.write_target))
+        except OSError:
+            sandbox.stop()
+            raise
+    return sandbox
+
+
+def _raise_file_limit() -> None:
+    """Allow as many sockets as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

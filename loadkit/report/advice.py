@@ -1,0 +1,241 @@
+"""What to look at next: rules over a run's numbers, the gravest first. A rule that has nothing to say returns None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadkit import units
+from loadkit.report.sentences import many, waiting_share
+from loadkit.results.reader import Run
+
+__all__ = ["MOST_HINTS", "PLACES", "Hint", "advice"]
+
+MOST_HINTS = 4
+PLACES = {
+    "ends": "what became of the replies",
+    "errors": "errors",
+    "health": "can the measurement be believed",
+    "http": "HTTP",
+    "load": "sockets and customers",
+    "replies": "replies to look into",
+    "time": "over the run",
+    "where": "where the time went",
+}
+"""Sections of the page that a hint may point to, by their anchors."""
+
+_SLOW_MS = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A sentence, and one of PLACES that shows more (empty for none)."""
+
+    text: str
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the rules read."""
+
+    run: Run
+    summary: dict[str, Any]
+
+    def p(self, name: str, percentile: str) -> float:
+        """Return a percentile in ms, 0 where there is no data: no rule speaks then."""
+        return self.summary["metrics"].get(name, {}).get(percentile) or 0.0
+
+    def n(self, name: str) -> int:
+        """Return a counter, an end or a mark."""
+        return self.run.totals.counters.get(name, 0)
+
+
+def advice(run: Run, summary: dict[str, Any]) -> list[Hint]:
+    """Return at most four hints; one that says so where nothing stands out."""
+    facts = _Facts(run, summary)
+    hints = [hint for rule in _RULES if (hint := rule(facts)) is not None]
+    return hints[:MOST_HINTS] or [Hint("Nothing stands out.")]
+
+
+def _crashed(facts: _Facts) -> Hint | None:
+    if facts.run.end is not None:
+        return None
+    last = units.seconds_text(facts.run.seconds)
+    return Hint(f"The run's process died; its last interval ends {last} after the start. Look in its console and the kernel's log for why.")
+
+
+def _nothing_attempted(facts: _Facts) -> Hint | None:
+    if facts.n("reply.attempted"):
+        return None
+    errors = facts.summary["errors"]
+    if errors:
+        kind, where = errors[0]["kind"], errors[0]["where"]
+        return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.", "errors")
+    if not facts.n("question.asked"):
+        return Hint("No agent attempted a reply, and no customer asked a question: see whether customers were present.", "load")
+    return Hint(
+        "Questions were asked and no agent attempted a reply: see whether the agents' tokens are of members of the inbox.", "settings"
+    )
+
+
+def _misrouted(facts: _Facts) -> Hint | None:
+    n = facts.n("reply.misrouted")
+    return Hint(f"{_replies(n)} appeared on another contact's cable: treat this as a leak of private messages.", "replies") if n else None
+
+
+def _throttled(facts: _Facts) -> Hint | None:
+    n = facts.n("throttled")
+    if not n:
+        return None
+    return Hint(
+        f"429 was the answer to {_requests(n)}: the server throttled this harness, so this is no capacity result. Raise RACK_ATTACK_LIMIT "
+        "on the server under test, or spread the load over more addresses.",
+        "errors",
+    )
+
+
+def _generator(facts: _Facts) -> Hint | None:
+    names = [reason["name"] for reason in facts.summary["validity"]["reasons"]]
+    if not any(name.startswith("generator.") for name in names):
+        return None
+    return Hint(
+        "The generator itself could not keep up: run it on a machine of its own, or spread it over more worker processes.", "health"
+    )
+
+
+def _deaf(facts: _Facts) -> Hint | None:
+    n = facts.n("cable.deaf")
+    if not n:
+        return None
+    return Hint(
+        f"{many(n, 'cable was', 'cables were')} open and pinged and yet heard nothing. A restart of Redis leaves a web process so until it "
+        "is restarted itself; HTTP looks healthy all the while.",
+        "load",
+    )
+
+
+def _lost(facts: _Facts) -> Hint | None:
+    n = facts.n("reply.lost")
+    if not n:
+        return None
+    return Hint(f"{_replies(n)} never reached the customer: search the server's log for the X-Request-Ids of the lost replies.", "replies")
+
+
+def _waited_to_be_sent(facts: _Facts) -> Hint | None:
+    share, lag = waiting_share(facts.run), facts.p("reply.lag", "p95")
+    if share is None or share < 0.25 or lag < 100:
+        return None
+    return Hint(
+        f"Replies waited to be sent, {_ms(lag)} at p95, before their first byte left: every connection of the agents was in use because "
+        "the server answers too slowly for this load. Customers feel that wait although delivery looks quick.",
+        "where",
+    )
+
+
+def _jobs_behind(facts: _Facts) -> Hint | None:
+    delivery, post = facts.p("reply.delivery", "p95"), facts.p("reply.post", "p95")
+    if delivery < _SLOW_MS / 2 or delivery < 3 * post:
+        return None
+    return Hint(
+        f"The server accepted replies in {_ms(post)} at p95, yet their frames took {_ms(delivery)}: look at its background jobs "
+        "(the queue that broadcasts), not at its web processes.",
+        "where",
+    )
+
+
+def _slow_posts(facts: _Facts) -> Hint | None:
+    post = facts.p("reply.post", "p95")
+    if post < _SLOW_MS:
+        return None
+    return Hint(f"Accepting a reply took the server {_ms(post)} at p95: its web processes or threads are the first suspects.", "http")
+
+
+def _few_agents(facts: _Facts) -> Hint | None:
+    wait = facts.p("desk.wait", "p95")
+    if wait < _SLOW_MS:
+        return None
+    return Hint(f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load, not a slow server.", "where")
+
+
+def _refused(facts: _Facts) -> Hint | None:
+    n, flood = facts.n("reply.refused"), facts.n("reply.refused.flood")
+    if not n or n <= facts.n("throttled"):
+        return None
+    if flood:
+        return Hint(
+            f"The server took {_replies(flood)} for a flood: too many messages a minute in one conversation. Use more customers.", "replies"
+        )
+    return Hint(f"The server refused {_replies(n)}, or never answered: see the reasons.", "replies")
+
+
+def _cables(facts: _Facts) -> Hint | None:
+    dropped, unconfirmed = facts.n("cable.dropped"), facts.n("cable.unconfirmed")
+    if dropped:
+        return Hint(f"{many(dropped, 'cable', 'cables')} ended without our closing them: see when, and what else happened then.", "load")
+    if unconfirmed:
+        return Hint(f"{many(unconfirmed, 'subscription was', 'subscriptions were')} not confirmed in time.", "load")
+    return None
+
+
+def _unseen(facts: _Facts) -> Hint | None:
+    n = facts.n("question.unseen")
+    if not n:
+        return None
+    return Hint(
+        f"{many(n, 'question', 'questions')} did not show on any agent's cable in time: agents would have answered them late.", "where"
+    )
+
+
+def _undetermined(facts: _Facts) -> Hint | None:
+    n = facts.summary["replies"]["undetermined"]
+    if not n or facts.run.end is None:
+        return None
+    return Hint(f"The run ended before the end of {_replies(n)} was known: allow a longer --drain.", "ends")
+
+
+def _late(facts: _Facts) -> Hint | None:
+    n = facts.n("reply.late")
+    return Hint(f"{_replies(n)} came after the deadline: see when that began.", "time") if n else None
+
+
+def _failed_requests(facts: _Facts) -> Hint | None:
+    failed = {name: n for name, n in facts.run.totals.counters.items() if name.startswith("http.") and name.endswith(".failed") and n}
+    if not failed:
+        return None
+    name = max(failed, key=failed.__getitem__)
+    return Hint(f"{_requests(failed[name])} of {name.removeprefix('http.').removesuffix('.failed')} failed.", "errors")
+
+
+def _replies(n: int) -> str:
+    return many(n, "reply", "replies")
+
+
+def _requests(n: int) -> str:
+    return many(n, "request", "requests")
+
+
+def _ms(value_ms: float) -> str:
+    return units.seconds_text(value_ms / 1000)
+
+
+_RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
+    _crashed,
+    _nothing_attempted,
+    _misrouted,
+    _throttled,
+    _generator,
+    _deaf,
+    _lost,
+    _waited_to_be_sent,
+    _jobs_behind,
+    _slow_posts,
+    _few_agents,
+    _refused,
+    _cables,
+    _unseen,
+    _undetermined,
+    _late,
+    _failed_requests,
+)

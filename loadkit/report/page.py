@@ -1,0 +1,75 @@
+"""The page of a finished run: one HTML file that opens anywhere, with no network. Templates beside it say what stands where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from loadkit import units
+from loadkit.measure.metrics import ENDS, MARKS
+from loadkit.report import replies, sentences, tables
+from loadkit.report.advice import PLACES, advice
+from loadkit.report.charts import charts
+from loadkit.report.drawing import COLOURS
+from loadkit.results.reader import Run
+
+__all__ = ["render"]
+
+
+def render(run: Run, summary: dict[str, Any]) -> str:
+    """Return the page as HTML; `summary` is the run's, by its own thresholds or by others."""
+    environment = Environment(
+        loader=PackageLoader("loadkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"count": units.count_text, "share": units.share_text, "seconds": units.seconds_text}
+    return environment.get_template("page.html").render(
+        run=run,
+        summary=summary,
+        facts=summary["run"],
+        scale=sentences.scale(summary),
+        sentence=sentences.verdict_sentence(run, summary),
+        believed=sentences.believed(summary),
+        difference=sentences.difference(run, summary),
+        hints=advice(run, summary),
+        places=PLACES,
+        charts=charts(run, summary),
+        ends=_ends(summary),
+        marks={mark: summary["replies"][mark] for mark in MARKS},
+        colours=COLOURS,
+        tables=_tables(run, summary),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _ends(summary: dict[str, Any]) -> list[tuple[str, int, float]]:
+    """Return every end with its count and its share of the attempted replies; refused stands last."""
+    counts = summary["replies"]
+    whole = max(1, counts["attempted"])
+    return [(end, counts[end], max(0, counts[end]) / whole) for end in (*ENDS[1:], ENDS[0])]
+
+
+def _tables(run: Run, summary: dict[str, Any]) -> dict[str, tables.Table]:
+    header = run.header
+    return {
+        "thresholds": tables.thresholds(summary),
+        "reasons": tables.reasons(summary),
+        "headline": tables.headline(summary),
+        "legs": tables.legs(summary),
+        "latencies": tables.latencies(summary),
+        "http": tables.http(summary),
+        "errors": tables.errors(summary),
+        "slowest": replies.slowest(run),
+        "lost": replies.lost(run, summary),
+        "refusals": replies.refusals(run),
+        "marked": replies.marked(run),
+        "frames": tables.frames(summary),
+        "checks": tables.checks(run),
+        "stamps": tables.stamps(summary),
+        "health": tables.health(summary),
+        "target": tables.settings(header.target),
+        "settings": tables.settings(header.settings),
+        "environment": tables.settings({"loadkit": header.loadkit, **header.environment}),
+    }

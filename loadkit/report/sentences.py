@@ -1,0 +1,138 @@
+"""What a run's numbers mean, in whole sentences: its verdict, whether to believe it, and how response and delivery differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loadkit import units
+from loadkit.measure import threshold, verdict
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.validity import LIMITS
+from loadkit.results.reader import Run
+
+__all__ = [
+    "SPOKEN",
+    "believed",
+    "difference",
+    "limit_text",
+    "many",
+    "margin_text",
+    "scale",
+    "value_text",
+    "verdict_sentence",
+    "waiting_share",
+]
+
+SPOKEN = 2
+"""How many of a void run's reasons its verdict's sentence holds."""
+
+
+def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
+    """Return why the verdict is what it is."""
+    word, judged = summary["verdict"], summary["thresholds"]
+    if word == "void":
+        return (
+            " ".join(_sentence(reason["text"]) for reason in summary["validity"]["reasons"][:SPOKEN]) or "The run did not come to its end."
+        )
+    if word == "failed":
+        return _broken([row for row in judged if not row["passed"]])
+    if word == "errors":
+        n = verdict.requests_failed(run.totals)
+        return f"{many(n, 'request or reply', 'requests or replies')} failed, and no thresholds were declared that would allow for it."
+    if word == "regressed":
+        return "The run is worse than its baseline."
+    held = f"All {len(judged)} thresholds held." if len(judged) > 1 else "The threshold held." if judged else ""
+    if word == "interrupted":
+        return f"A signal cut the run short after {units.seconds_text(run.seconds)}; judged as it stands. {held}".strip()
+    return held or "Nothing failed; no thresholds were declared, so nothing was promised either."
+
+
+def _broken(rows: list[dict[str, Any]]) -> str:
+    first = rows[0]
+    if first["value"] is None:
+        text = f"“{first['text']}” had no data to be judged by, and so did not pass."
+    else:
+        margin = margin_text(first)
+        text = f"“{first['text']}” was broken: it came to {value_text(first['value'], first['unit'])}{', ' + margin if margin else ''}."
+    return text + (f" So {'was one other' if len(rows) == 2 else f'were {len(rows) - 1} others'}." if len(rows) > 1 else "")
+
+
+def believed(summary: dict[str, Any]) -> str:
+    """Return in one sentence whether the measurement can be believed."""
+    state = summary["validity"]["state"]
+    if state == "void":
+        return "Do not plan by these numbers: they do not describe the server."
+    if state == "suspect":
+        return "The numbers may be coloured by the generator itself; weigh them against the reasons below."
+    return "Nothing about the generator casts doubt on the numbers."
+
+
+def value_text(value: float | None, unit: str) -> str:
+    """Return a threshold's value for a reader; `unit` is ms, share, or empty for a number."""
+    if value is None:
+        return "no data"
+    if unit == "ms":
+        return units.seconds_text(value / 1000)
+    if unit == "share":
+        return units.share_text(value)
+    return units.count_text(value) if float(value).is_integer() else f"{value:.4g}"
+
+
+def margin_text(row: dict[str, Any]) -> str:
+    """Return how a judged threshold's value stands to its limit: "4.2 × the limit", "15 % over the limit", "37 % of the limit".
+
+    Empty where there is no value, or a limit of zero to hold it against.
+    """
+    limit = threshold.parse(row["text"]).limit / (1000 if row["unit"] == "ms" else 1)
+    if row["value"] is None or limit <= 0:
+        return ""
+    ratio = row["value"] / limit
+    if ratio >= 2:
+        return f"{ratio:,.0f} × the limit" if ratio >= 10 else f"{ratio:.2g} × the limit"
+    return f"{(ratio - 1) * 100:.2g} % over the limit" if ratio > 1 else f"{ratio * 100:.2g} % of the limit"
+
+
+def limit_text(name: str, value: float) -> str:
+    """Return a validity limit, or the value held against it: lags are seconds, the others shares; empty for what has no limit."""
+    if name not in LIMITS:
+        return ""
+    return units.seconds_text(value) if "lag" in name else units.share_text(value)
+
+
+def waiting_share(run: Run) -> float | None:
+    """Return which share of all the time from due to received had passed before the replies were sent; None where that cannot be told."""
+    response, delivery = (run.totals.histograms.get(name, Histogram()) for name in ("reply.response", "reply.delivery"))
+    if not response.sum_us or response.count != delivery.count:
+        return None
+    return min(1.0, max(0.0, 1 - delivery.sum_us / response.sum_us))
+
+
+def difference(run: Run, summary: dict[str, Any]) -> str:
+    """Return what the distance between response and delivery says about this run."""
+    share, p50 = waiting_share(run), summary["metrics"]["reply.response"]["p50"]
+    if p50 is None:
+        return "No reply reached a customer, so there is nothing to compare."
+    timed = summary["metrics"]["reply.response"]["count"]
+    few = f" With {units.count_text(timed)} replies timed, p99.9 is no more than the slowest." if timed < 1000 else ""
+    if share is None or share < 0.1:
+        return "Response counts from when a reply was due, delivery from when it was sent. Here they agree: replies left on time." + few
+    return (
+        f"Response counts from when a reply was due, delivery from when it was sent: {units.share_text(round(share, 3))} of the customers' "
+        "waiting passed before the replies were even sent. Delivery alone would look better than what customers felt; plan by response."
+        + few
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def scale(summary: dict[str, Any]) -> str:
+    """Return how large the load was: customers and agents."""
+    facts = summary["run"]
+    return f"{many(facts['customers'], 'customer', 'customers')}, {many(facts['agents'], 'agent', 'agents')}"
+
+
+def many(n: int, one: str, more: str) -> str:
+    """Return a number with its noun."""
+    return f"{units.count_text(n)} {one if n == 1 else more}"

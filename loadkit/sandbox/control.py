@@ -1,0 +1,74 @@
+"""The control API, on a port of its own: faults seen and switched, cables cut, and what is in the server counted. All JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from loadkit.errors import SettingsError
+from loadkit.sandbox.cable import Cable
+from loadkit.sandbox.faults import Faults
+from loadkit.sandbox.front import Front
+from loadkit.sandbox.store import Store
+from loadkit.sandbox.truth import Truth
+
+__all__ = ["Control"]
+
+BIGGEST_BODY = 65_536
+
+
+class Control:
+    """The WSGI application of the control port."""
+
+    def __init__(self, store: Store, cable: Cable, front: Front, faults: Faults, truth: Truth) -> None:
+        self._store = store
+        self._cable = cable
+        self._front = front
+        self._faults = faults
+        self._truth = truth
+        self._actions: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
+            ("GET", "/faults"): lambda environ: self._faults.shown(),
+            ("PUT", "/faults"): self._set,
+            ("POST", "/cut"): lambda environ: {"cut": self._cable.cut()},
+            ("GET", "/state"): lambda environ: self.state(),
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve one request; what cannot be done is a 400 with one sentence."""
+        action = self._actions.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        try:
+            if action is None:
+                status, value = "404 Not Found", {"error": "There are /faults, /cut and /state."}
+            else:
+                status, value = "200 OK", action(environ)
+        except SettingsError as error:
+            status, value = "400 Bad Request", {"error": str(error)}
+        start_response(status, [("Content-Type", "application/json")])
+        return [msgspec.json.encode(value)]
+
+    def _set(self, environ: dict[str, Any]) -> dict[str, str]:
+        try:
+            values = msgspec.json.decode(environ["wsgi.input"].read(BIGGEST_BODY), type=dict[str, str | bool])
+        except (msgspec.DecodeError, OSError, ValueError):
+            raise SettingsError('the body must be an object of texts like {"drop": "1%", "deaf": "on"}') from None
+        if self._faults.set({name: _word(value) for name, value in values.items()}):
+            self._cable.cut()
+        return self._faults.shown()
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts of what the server holds and did."""
+        return {
+            "sockets": len(self._cable.connections),
+            "subscriptions": self._cable.subscriptions(),
+            "contacts": len(self._store.contacts),
+            "conversations": len(self._store.conversations),
+            "messages": self._store.messages,
+            "replies": {"total": self._truth.replies, "by_fault": dict(self._truth.by_fault)},
+            "requests": self._front.requests,
+        }
+
+
+def _word(value: str | bool) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else value

@@ -1,0 +1,213 @@
+"""`Sandbox`: the whole stand-in as one object with a start and a stop, on a thread of its own.
+
+The thread has its own gevent hub, so it serves clients that use plain blocking sockets in the same process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+
+from loadkit.errors import SettingsError
+from loadkit.sandbox.actions import Actions
+from loadkit.sandbox.agent_rest import AgentApi
+from loadkit.sandbox.cable import Cable
+from loadkit.sandbox.control import Control
+from loadkit.sandbox.delivery import Delivery
+from loadkit.sandbox.events import Events
+from loadkit.sandbox.faults import Faults
+from loadkit.sandbox.front import Front
+from loadkit.sandbox.pipeline import Pipeline
+from loadkit.sandbox.presence import Presence
+from loadkit.sandbox.rest import ClientApi
+from loadkit.sandbox.router import Router
+from loadkit.sandbox.service import Service
+from loadkit.sandbox.store import ACCOUNT, Store
+from loadkit.sandbox.truth import Truth
+from loadkit.sandbox.websocket import Face
+
+__all__ = ["Sandbox"]
+
+BACKLOG = 2048
+MOST_CONNECTIONS = 20_000
+MOST_CONTROLLERS = 64
+STOPS_WITHIN_S = 10.0
+
+
+class Sandbox:
+    """A OneHash Chat small enough to trust. Raises SettingsError for a service or fault that cannot be read.
+
+    `faults` are texts like "drop=1%"; `truth` a file that gets one JSON line a reply attempt; `agents` the number of agents besides
+    the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity. Not for a monkey-patched process.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        control_port: int = 0,
+        seed: int = 0,
+        http_threads: int = 5,
+        jobs: int = 10,
+        service: str = "real",
+        faults: Iterable[str] = (),
+        truth: str | Path | None = None,
+        agents: int = 3,
+        hmac_mandatory: bool = False,
+    ) -> None:
+        if min(http_threads, jobs) < 1 or agents < 0:
+            raise SettingsError("a sandbox needs at least one HTTP thread and one job worker")
+        self._address = (host, port)
+        self._control_address = (host, control_port)
+        self._hmac_mandatory = hmac_mandatory
+        self._faults_text = _pairs(faults)
+        Faults(seed).set(dict(self._faults_text))  # a bad one is told before anything runs
+        self.store = Store(seed=seed, agents=agents)
+        self._faults = Faults(seed)
+        self._service = Service.parse(service)
+        self._queues = {"http_threads": http_threads, "jobs": jobs, "seed": seed}
+        self._truth_path = Path(truth) if truth else None
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._failed: Exception | None = None
+        self._waker: Any = None
+        self._ports = (0, 0)
+
+    @property
+    def url(self) -> str:
+        """The base URL of the imitated server."""
+        return f"http://{self._address[0]}:{self._ports[0]}"
+
+    @property
+    def control(self) -> str:
+        """The base URL of the control API."""
+        return f"http://{self._address[0]}:{self._ports[1]}"
+
+    @property
+    def inbox(self) -> str:
+        """The identifier of the plain inbox."""
+        return self.store.plain.identifier
+
+    @property
+    def hmac_inbox(self) -> str:
+        """The identifier of the inbox that demands a proof of identity."""
+        return self.store.verified.identifier
+
+    @property
+    def agent_tokens(self) -> list[str]:
+        """The access tokens of the agents, the administrator's left out."""
+        return [user.access_token for user in self.store.users if user.role == "agent"]
+
+    def target_text(self) -> str:
+        """Return the target file's text: TOML with secrets in it."""
+        inbox = self.store.verified if self._hmac_mandatory else self.store.plain
+        lines = [f'host = "{self.url}"', f"account = {ACCOUNT}", f'inbox = "{inbox.identifier}"']
+        if self._hmac_mandatory:
+            lines.append(f'hmac_token = "{inbox.hmac_token}"')
+        tokens = ", ".join(f'"{token}"' for token in self.agent_tokens)
+        return "\n".join([*lines, f"agent_tokens = [{tokens}]", ""])
+
+    def write_target(self, path: str | Path) -> None:
+        """Write the target file, readable by its owner alone."""
+        Path(path).unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self.target_text())
+
+    def start(self) -> Sandbox:
+        """Start the server and return when it listens; once. Raises OSError where a port or the truth file is not to be had."""
+        if self._thread:
+            return self
+        self._thread = threading.Thread(target=self._run, name="loadkit-sandbox", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failed:
+            self._thread.join(STOPS_WITHIN_S)
+            raise self._failed
+        return self
+
+    def stop(self) -> None:
+        """Drop every connection and end the thread."""
+        if self._thread and self._thread.is_alive() and self._waker:
+            self._waker.send()
+            self._thread.join(STOPS_WITHIN_S)
+
+    def __enter__(self) -> Sandbox:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop."""
+        self.stop()
+
+    def _run(self) -> None:
+        """Run the hub of this thread until `stop` wakes it; what fails is raised by `start`."""
+        hub = gevent.get_hub()
+        try:
+            self._serve(hub)
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for us
+            self._failed = error
+        finally:
+            self._ready.set()
+            hub.destroy(destroy_loop=True)
+
+    def _serve(self, hub: Any) -> None:
+        truth = Truth(self._truth_path)
+        try:
+            stopped = Event()
+            self._waker = hub.loop.async_()
+            self._waker.start(stopped.set)
+            self._serve_until(stopped, truth)
+        finally:
+            truth.close()
+
+    def _serve_until(self, stopped: Event, truth: Truth) -> None:
+        presence = Presence()
+        pipeline = Pipeline(self._service, **self._queues)
+        cable = Cable(self.store, presence, pipeline, self._faults)
+        delivery = Delivery(cable, self._faults)
+        router = Router()
+        front = Front(router, cable, pipeline, self._faults)
+        control = Control(self.store, cable, front, self._faults, truth)
+        server = WSGIServer(self._address, front, backlog=BACKLOG, spawn=Pool(MOST_CONNECTIONS), log=None, error_log=None, handler_class=Face)
+        control_server = WSGIServer(self._control_address, control, spawn=Pool(MOST_CONTROLLERS), log=None, error_log=None)
+        try:
+            server.init_socket()
+            control_server.init_socket()
+            self._ports = (server.address[1], control_server.address[1])
+            events = Events(self.store, cable, presence, pipeline, delivery, self.url)
+            actions = Actions(self.store, presence, events)
+            ClientApi(self.store, actions, events, self.url).add_to(router)
+            AgentApi(self.store, presence, actions, events, self._faults, truth, self.url).add_to(router)
+            self._faults.set(dict(self._faults_text))
+            pipeline.start()
+            cable.start()
+            server.start()
+            control_server.start()
+            self._ready.set()
+            stopped.wait()
+        finally:
+            cable.stop()
+            delivery.stop()
+            pipeline.stop()
+            server.stop(timeout=0.1)
+            control_server.stop(timeout=0.1)
+
+
+def _pairs(faults: Iterable[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for text in faults:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise SettingsError(f"{text!r} is no fault: write it like drop=1% or stall=20s")
+        pairs.append((name.strip(), value.strip()))
+    return pairs

@@ -1,0 +1,72 @@
+"""How long things take inside the sandbox: one distribution for a POST, everything else in proportion to it."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from loadkit.errors import SettingsError
+from loadkit.units import seconds
+
+__all__ = ["Kind", "Service"]
+
+REAL_POST_S = 0.052
+_P95 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of work: its median and 95th percentile in seconds where a POST's median is 52 ms."""
+
+    median: float
+    p95: float
+
+
+POST = Kind(REAL_POST_S, 0.095)
+GET = Kind(0.013, 0.020)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A parsed `--service`: `shape` is one of none, constant, exponential, lognormal; `typical` is a POST's median or mean."""
+
+    shape: str
+    typical: float
+    p95: float
+
+    @classmethod
+    def parse(cls, text: str) -> Service:
+        """Return the service of "none", "real", "constant:20ms", "exponential:20ms" or "lognormal:20ms,80ms". Raises SettingsError."""
+        shape, _, values = text.strip().partition(":")
+        numbers = [seconds(value) for value in values.split(",")] if values else []
+        if shape == "none" and not numbers:
+            return cls("none", 0.0, 0.0)
+        if shape == "real" and not numbers:
+            return cls("lognormal", POST.median, POST.p95)
+        if shape in ("constant", "exponential") and len(numbers) == 1 and numbers[0] > 0:
+            return cls(shape, numbers[0], numbers[0])
+        if shape == "lognormal" and len(numbers) == 2 and 0 < numbers[0] <= numbers[1]:
+            return cls(shape, numbers[0], numbers[1])
+        raise SettingsError(f"{text!r} is no service time: write none, real, constant:20ms, exponential:20ms or lognormal:20ms,80ms")
+
+    @property
+    def instant(self) -> bool:
+        """Whether nothing takes any time."""
+        return self.shape == "none"
+
+    def post(self, rng: random.Random) -> float:
+        """Return the seconds that one POST takes."""
+        if self.shape == "exponential":
+            return rng.expovariate(1 / self.typical)
+        if self.shape == "lognormal":
+            return _lognormal(rng, self.typical, self.p95)
+        return self.typical
+
+    def other(self, kind: Kind, rng: random.Random) -> float:
+        """Return the seconds that one piece of other work takes, in proportion to the POST."""
+        return 0.0 if self.instant else _lognormal(rng, kind.median, kind.p95) * self.typical / REAL_POST_S
+
+
+def _lognormal(rng: random.Random, median: float, p95: float) -> float:
+    return median * math.exp(rng.gauss(0.0, 1.0) * math.log(p95 / median) / _P95)

@@ -1,0 +1,88 @@
+"""A customer as the run knows one: contact, conversations, cable, and the replies that are owed. It may outlive its Locust user.
+
+It sends nothing by itself; `carry` is lent by the user whose HTTP client it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import Event
+
+from loadkit import clock
+from loadkit.chat.contact import ContactApi, Request
+from loadkit.chat.models import Contact, Message
+
+if TYPE_CHECKING:
+    from loadkit.cable.connection import Cable
+
+__all__ = ["Customer"]
+
+MOST_PAGES = 10
+
+Carry = Callable[[Request, Any], Any]
+"""Sends a request and returns the decoded answer, or None where it failed and was counted."""
+
+
+class Customer:
+    """One customer: `key` is the contact's source_id, the name of the subscription."""
+
+    def __init__(self, api: ContactApi, carry: Carry) -> None:
+        self.api = api
+        self.carry = carry
+        self.contact: Contact | None = None
+        self.conversation_id: int | None = None
+        self.conversations: set[int] = set()
+        self.cable: Cable | None = None
+        self.began_us = clock.now_us()
+        self.was_confirmed = False
+        self.newest_message = 0
+        self.unechoed: dict[str, int] = {}
+        """Markers of own messages whose frame has not come, with their sent stamps (µs)."""
+        self.unanswered: set[int] = set()
+        """Numbers of the questions whose replies this customer waits for."""
+        self.owed = 0
+        """Questions that an agent has picked up and not yet attempted to answer."""
+        self.changed = Event()
+
+    @property
+    def key(self) -> str:
+        """The source_id, "" before there is a contact."""
+        return self.contact.source_id if self.contact else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the cable is confirmed now."""
+        return self.cable is not None and self.cable.is_confirmed
+
+    def wants_cable(self, now_us: int) -> bool:
+        """Whether a cable should be open: from the first confirmation on, and in any case ten seconds after the customer came."""
+        return self.was_confirmed or now_us - self.began_us > 10_000_000
+
+    def notify(self) -> None:
+        """Wake whoever waits for an echo or a reply."""
+        self.changed.set()
+        self.changed.clear()
+
+    def page(self, *, before: int | None = None) -> list[Message] | None:
+        """Read a page of the conversation's history, newest page first; None where the request failed."""
+        if self.conversation_id is None:
+            return None
+        request = self.api.list_messages(self.key, self.conversation_id, before=before)
+        page: list[Message] | None = self.carry(request, list[Message])
+        return page
+
+    def refetch(self) -> list[int]:
+        """Read back, as the stock client does after a reconnect, until a message that was known; return the ids."""
+        known, ids, before = self.newest_message, [], None
+        for _ in range(MOST_PAGES):
+            page = self.page(before=before)
+            if not page:
+                break
+            ids += [message.id for message in page]
+            before = min(message.id for message in page)
+            if before <= known:
+                break
+        self.newest_message = max([known, *ids])
+        return ids

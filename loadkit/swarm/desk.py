@@ -1,0 +1,276 @@
+"""The desk: customers' questions wait here for a free agent of this process, who thinks and replies.
+
+When things happen is arithmetic over stamps, not over when our code ran: an agent picks up at the later of the question's receive
+stamp and the agent's previous due, and is held until *due* = pick-up + the drawn thinking time. Sending holds nobody.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import gevent
+from gevent.pool import Group
+
+from loadkit import clock
+from loadkit.chat import models, routes
+from loadkit.chat.agent import AgentClient
+from loadkit.chat.answers import refusal
+from loadkit.chat.marker import REPLY, Marker
+from loadkit.errors import AnswerError, RemoteProtocolError, TransportError
+from loadkit.measure.ledger import Ledger
+from loadkit.measure.recorder import Recorder
+from loadkit.measure.reply import Reply
+from loadkit.swarm.customer import Customer
+from loadkit.workload.delay import Delay, lognormal
+
+if TYPE_CHECKING:
+    from loadkit.cable.connection import Cable
+    from loadkit.swarm.samples import Samples
+
+__all__ = ["Agent", "Desk", "Question"]
+
+
+class Agent:
+    """An agent: subclass it in a scenario to say how long agents think."""
+
+    thinks: ClassVar[Delay] = lognormal(median="2s", p95="8s")
+
+    def __init__(self, number: int, profile: models.Profile, client: AgentClient, rng: random.Random, text: Callable[[], str]) -> None:
+        self.number = number
+        self.profile = profile
+        self.client = client
+        self.random = rng
+        self.text = text
+        self.free_us = 0
+        self.cable: Cable | None = None
+
+    def __lt__(self, other: Agent) -> bool:
+        return (self.free_us, self.number) < (other.free_us, other.number)
+
+    def thinking_us(self) -> int:
+        """Draw how long this agent holds a question, in µs."""
+        return int(type(self).thinks.draw(self.random) * 1e6)
+
+
+class Question:
+    """A customer's message on its way to an agent: `sent_us` the line before the request, `seen_us` None until the desk knows of it."""
+
+    __slots__ = ("conversation_id", "customer", "marker", "posted", "seen_us", "sent_us", "settled")
+
+    def __init__(self, marker: Marker, customer: Customer, conversation_id: int, sent_us: int) -> None:
+        self.marker = marker
+        self.customer = customer
+        self.conversation_id = conversation_id
+        self.sent_us = sent_us
+        self.posted = False
+        self.settled = False
+        self.seen_us: int | None = None
+
+
+class Desk:
+    """The agents of this process and the questions that wait for them, first come first served."""
+
+    def __init__(
+        self,
+        agents: list[Agent],
+        *,
+        ledger: Ledger,
+        recorder: Recorder,
+        samples: Samples,
+        deadline_us: int,
+        on_failure: Callable[[gevent.Greenlet], None],
+    ) -> None:
+        self._ledger, self._recorder, self._samples = ledger, recorder, samples
+        self._deadline_us = deadline_us
+        self._on_failure = on_failure
+        self._idle = list(agents)
+        heapq.heapify(self._idle)
+        self._expected: dict[str, Question] = {}
+        self._waiting: deque[Question] = deque()
+        self._holding: dict[Agent, tuple[Question, gevent.Greenlet]] = {}
+        self._sending = Group()
+        self._closed = False
+        self.agents = agents
+
+    # From the customer: a question is expected before it is sent, because its frame usually beats the answer.
+
+    def expect(self, question: Question) -> None:
+        """Expect a question on an agent's cable."""
+        self._expected[str(question.marker)] = question
+
+    def settle(self, question: Question, *, taken: bool, refused: bool = False) -> None:
+        """Note how the customer's request ended: taken, refused, or without an answer. One that was shown is answered in any case."""
+        question.posted, question.settled = taken, True
+        if taken:
+            self._recorder.count("question.asked")
+        if question.seen_us is not None or refused:
+            self._expected.pop(str(question.marker), None)
+
+    def seen(self, marker: str, received_us: int, quality: str) -> None:
+        """Take a question from an agent's cable; further agents' copies say nothing new."""
+        question = self._expected.get(marker)
+        if question is None or question.seen_us is not None:
+            return
+        self._recorder.latency("question.delivery", received_us - question.sent_us, quality)
+        self._samples.cable("question.delivery", received_us - question.sent_us)
+        self._take(question, received_us)
+        if question.settled:
+            del self._expected[marker]
+
+    def tick(self, now_us: int) -> None:
+        """Hand over the questions that no agent's cable has shown by the deadline."""
+        for marker, question in list(self._expected.items()):
+            if now_us - question.sent_us < self._deadline_us:
+                continue
+            if question.seen_us is None and question.posted:
+                self._recorder.count("question.unseen")
+                self._take(question, question.sent_us + self._deadline_us)
+            if question.settled:
+                del self._expected[marker]
+
+    def _take(self, question: Question, seen_us: int) -> None:
+        question.seen_us = seen_us
+        if self._closed:
+            return
+        self._waiting.append(question)
+        if self._idle:
+            self._pick_up(heapq.heappop(self._idle))
+
+    # The agents.
+
+    def _pick_up(self, agent: Agent) -> None:
+        """Let a free agent take the oldest question, if there is one."""
+        if not self._waiting or self._closed:
+            heapq.heappush(self._idle, agent)
+            return
+        question = self._waiting.popleft()
+        seen_us = question.seen_us or 0
+        picked_us = max(seen_us, agent.free_us)
+        self._recorder.latency("desk.wait", picked_us - seen_us)
+        question.customer.owed += 1
+        agent.free_us = due_us = picked_us + agent.thinking_us()
+        timer = gevent.spawn_later(max(0, due_us - clock.now_us()) / 1e6, self._due, agent, question, due_us)
+        timer.link_exception(self._on_failure)
+        self._holding[agent] = question, timer
+
+    def _due(self, agent: Agent, question: Question, due_us: int) -> None:
+        del self._holding[agent]
+        sender = self._sending.spawn(self._send, agent, question, due_us)
+        sender.link_exception(self._on_failure)
+        self._pick_up(agent)
+
+    def _send(self, agent: Agent, question: Question, due_us: int) -> None:
+        customer, marker = question.customer, str(Marker(question.marker.run, question.marker.worker, REPLY, question.marker.number))
+        reply = Reply(
+            marker,
+            conversation_id=question.conversation_id,
+            subscription=customer.key,
+            agent=agent.profile.id,
+            worker=question.marker.worker,
+            due_us=due_us,
+            asked_us=question.sent_us,
+        )
+
+        def sending(sent_us: int) -> None:
+            reply.sent_us = sent_us
+            self._attempt(reply, customer)
+
+        try:
+            answer = agent.client.reply(question.conversation_id, agent.text(), marker, sending=sending)
+        except TransportError as error:
+            self._unanswered(reply, customer, error)
+            return
+        message_id, kind, problem = None, refusal(answer.status, answer.body), ""
+        if not kind:
+            try:
+                message_id = models.decode(answer.body, models.AgentMessage, "the agent's reply").id
+            except RemoteProtocolError as error:
+                problem = error.kind
+                self._recorder.error(problem, routes.AGENT_MESSAGE_CREATE.name, str(error))
+        self._post_done(answer.answered_us - answer.sent_us, len(answer.body), kind or problem)
+        if kind:
+            self._recorder.error(kind, routes.AGENT_MESSAGE_CREATE.name, answer.body[:200].decode("utf-8", "replace"))
+        if kind == "throttled":
+            self._recorder.count("throttled")
+        self._ledger.answered(
+            reply, answer.answered_us, status=answer.status, message_id=message_id, request_id=answer.request_id, refusal=kind
+        )
+
+    def _attempt(self, reply: Reply, customer: Customer) -> None:
+        customer.owed -= 1
+        self._ledger.attempt(reply)
+
+    def _unanswered(self, reply: Reply, customer: Customer, error: TransportError) -> None:
+        self._recorder.error(error.kind, routes.AGENT_MESSAGE_CREATE.name, str(error))
+        now_us = clock.now_us()
+        if reply.sent_us is None:
+            self._attempt(reply, customer)
+            self._ledger.unsendable(reply)
+        else:
+            self._ledger.unanswered(reply, now_us)
+        self._recorder.count("http.agent.message.create.unanswered")
+        self._post_done(None, 0, error.kind)
+
+    def _post_done(self, took_us: int | None, size: int, problem: str) -> None:
+        name = routes.AGENT_MESSAGE_CREATE.name
+        if took_us is not None:
+            self._recorder.latency(f"http.{name}", took_us)
+        if problem:
+            self._recorder.count(f"http.{name}.failed")
+        self._samples.http("POST", name, took_us, size, problem)
+
+    # Leaving and ending.
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a free agent."""
+        return len(self._waiting)
+
+    @property
+    def sending(self) -> int:
+        """How many replies are due and not yet answered."""
+        return len(self._sending)
+
+    def forget(self, customer: Customer) -> None:
+        """Forget the questions of a customer who leaves, those that no agent has picked up."""
+        self._waiting = deque(question for question in self._waiting if question.customer is not customer)
+        for marker in [marker for marker, question in self._expected.items() if question.customer is customer]:
+            del self._expected[marker]
+
+    def close(self, stop_us: int) -> None:
+        """Stop: nothing more is picked up, and a reply due later than the stop is cancelled; what is due goes out."""
+        self._closed = True
+        self._waiting.clear()
+        for agent, (question, timer) in list(self._holding.items()):
+            if agent.free_us > stop_us:
+                timer.kill(block=False)
+                del self._holding[agent]
+                question.customer.owed -= 1
+                self._recorder.count("desk.cancelled")
+
+    def list_unanswered(self, replies: list[Reply]) -> None:
+        """Ask the agents' message lists about replies whose POSTs got no answer, a conversation at a time."""
+        for conversation_id in {reply.conversation_id for reply in replies}:
+            asked = {reply.marker: reply for reply in replies if reply.conversation_id == conversation_id}
+            agent = next(agent for agent in self.agents if agent.profile.id == next(iter(asked.values())).agent)
+            try:
+                found = agent.client.find_messages(conversation_id, set(asked))
+            except (AnswerError, RemoteProtocolError, TransportError) as error:
+                self._recorder.error(error.kind, routes.AGENT_MESSAGE_LIST.name, str(error))
+                for reply in asked.values():
+                    self._ledger.listed(reply, None, readable=False)
+                continue
+            for marker, reply in asked.items():
+                self._ledger.listed(reply, found.get(marker))
+
+    def end(self) -> None:
+        """Cut what is still under way and close the agents' cables and connections."""
+        self._sending.kill(block=True, timeout=1)
+        for agent in self.agents:
+            if agent.cable is not None:
+                agent.cable.close()
+            agent.client.close()

@@ -1,0 +1,205 @@
+"""`ContactUser`: the virtual user, and the vocabulary in which a scenario says what a customer does."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import gevent
+from geventhttpclient.client import HTTPClientPool
+from locust.contrib.fasthttp import FastHttpUser
+from locust.exception import StopUser
+
+from loadkit import clock, units
+from loadkit.cable.connection import Cable
+from loadkit.cable.frames import room_identifier
+from loadkit.chat import models
+from loadkit.chat.answers import refusal
+from loadkit.chat.contact import Request
+from loadkit.chat.marker import QUESTION
+from loadkit.chat.models import Contact, Conversation, Message
+from loadkit.chat.routes import CABLE
+from loadkit.errors import LoadkitError, RemoteProtocolError
+from loadkit.swarm.customer import Customer
+from loadkit.swarm.desk import Question
+from loadkit.swarm.run import Run
+
+__all__ = ["ContactUser"]
+
+_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class ContactUser(FastHttpUser):
+    """A customer of the target. A slow or failing target never ends one: what fails is counted, and opening is tried again."""
+
+    abstract = True
+    insecure = False
+
+    def __init__(self, environment: Any) -> None:
+        self.run_context = run = Run.of(environment)
+        self.host = run.settings.target.host
+        self.ssl_context_factory = run.ssl_context_factory
+        if run.pool_size:
+            self.client_pool = run.shared_pool(self._make_pool)
+        if run.settings.connections == "close":
+            self.default_headers = {"Connection": "close"}
+        super().__init__(environment)
+        self.random: random.Random = run.new_random("customer")
+        """This user's own generator, seeded by the run's seed: wait times draw from it too."""
+        self.customer = Customer(run.api(), self._carry)
+        run.arrive(self.customer)
+
+    def _make_pool(self, size: int) -> HTTPClientPool:
+        return HTTPClientPool(
+            concurrency=size,
+            connection_timeout=self.connection_timeout,
+            network_timeout=self.network_timeout,
+            ssl_context_factory=self.ssl_context_factory,
+        )
+
+    # The vocabulary.
+
+    def open_conversation(self) -> None:
+        """Become a contact, hold a cable and open a conversation; tries on, ever more slowly, until all three are there."""
+        customer, failures = self.customer, 0
+        while True:
+            self._leave_if_stopping()
+            if customer.contact is None:
+                customer.contact = self._carry(self._new_contact(), Contact)
+            elif customer.cable is None:
+                self._open_cable(customer, customer.contact)
+            else:
+                conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
+                if conversation is not None:
+                    customer.conversation_id = conversation.id
+                    customer.conversations.add(conversation.id)
+                    return
+            if customer.contact is None or customer.cable is None or customer.was_confirmed:
+                failures = self._pause(failures)
+
+    def say(self, text: str | None = None) -> bool:
+        """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
+        self._leave_if_stopping()
+        run, customer = self.run_context, self.customer
+        if customer.conversation_id is None:
+            self.open_conversation()
+        conversation_id = customer.conversation_id or 0
+        marker = run.new_marker(QUESTION)
+        content = run.personas.text() if text is None else text
+        request = customer.api.create_message(customer.key, conversation_id, content=content, marker=str(marker))
+        question = Question(marker, customer, conversation_id, clock.now_us())
+        customer.unechoed[str(marker)] = question.sent_us
+        customer.unanswered.add(marker.number)
+        run.desk.expect(question)
+        outcome: dict[str, str] = {}
+        message = self._carry(request, Message, outcome)
+        run.desk.settle(question, taken=message is not None, refused=outcome.get("refusal", "") != "")
+        if message is None and question.seen_us is None:
+            customer.unanswered.discard(marker.number)
+            customer.unechoed.pop(str(marker), None)
+        return message is not None
+
+    def await_echo(self, within: str | float = "10s") -> bool:
+        """Wait for the own messages' frames on the own cable; return whether they came in time."""
+        came = self._await(lambda: not self.customer.unechoed, within)
+        self.customer.unechoed.clear()
+        return came
+
+    def await_reply(self, within: str | float = "60s") -> bool:
+        """Wait until everything asked so far is answered; return whether it was in time. Afterwards nothing old is waited for."""
+        came = self._await(lambda: not self.customer.unanswered, within)
+        self.customer.unanswered.clear()
+        return came
+
+    def history(self, before: int | None = None) -> list[Message] | None:
+        """Read a page of the conversation, twenty messages, the newest or those below an id; None if that failed."""
+        page = self.customer.page(before=before)
+        if page is not None:
+            self.run_context.refetched(self.customer, [message.id for message in page])
+        return page
+
+    def on_stop(self) -> None:
+        """Leave: nothing more is asked, and the cable closes when the replies that are owed have ended."""
+        self.run_context.leave(self.customer)
+
+    # How it is done.
+
+    def _new_contact(self) -> Request:
+        run = self.run_context
+        return self.customer.api.create_contact(name=run.personas.name(), identifier=run.new_identifier())
+
+    def _open_cable(self, customer: Customer, contact: Contact) -> None:
+        run = self.run_context
+        cable = Cable(
+            run.settings.target.cable_url + CABLE,
+            room_identifier(contact.pubsub_token),
+            receiver=run.receiver,
+            watcher=run.watch,
+            tag=customer,
+            ssl_context=run.ssl_context,
+            reconnect=run.settings.reconnect,
+        )
+        try:
+            cable.open()
+        except LoadkitError as error:
+            run.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", "cable of a customer", str(error))
+        else:
+            customer.cable = cable
+
+    def _pause(self, failures: int) -> int:
+        """Wait before the next try, twice as long as before, up to ten seconds."""
+        gevent.sleep(min(10.0, 0.5 * 2.0**failures) * self.random.uniform(0.5, 1.0))
+        return failures + 1
+
+    def _leave_if_stopping(self) -> None:
+        if self.run_context.stopping:
+            raise StopUser
+
+    def _await(self, there: Any, within: str | float) -> bool:
+        until = clock.now() + units.seconds(within)
+        while not there():
+            left = until - clock.now()
+            if left <= 0 or not self.customer.changed.wait(left):
+                return bool(there())
+        return True
+
+    def _carry(self, request: Request, shape: Any, outcome: dict[str, str] | None = None) -> Any:
+        """Send a request and return its decoded answer, None where it failed; count and time it under its route's name."""
+        run, route = self.run_context, request.route
+        sent_us = clock.now_us()
+        with self.client.request(
+            route.method,
+            request.path,
+            name=route.name,
+            data=request.body,  # type: ignore[arg-type] # bytes are taken too
+            headers=_HEADERS,
+            catch_response=True,
+            allow_redirects=False,
+        ) as response:
+            took_us = clock.now_us() - sent_us
+            status, body = response.status_code or 0, response.content or b""
+            if not status:
+                kind = _no_answer(response.error)
+                response.failure(kind)
+                run.http_failed(route.name, kind, str(response.error)[:120], took_us=None)
+                return None
+            kind = refusal(status, body)
+            try:
+                value = None if kind else models.decode(body, shape, route.name)
+                text = body[:200].decode("utf-8", "replace")
+            except RemoteProtocolError as error:
+                value, kind, text = None, error.kind, str(error)
+            run.http_done(route.name, took_us)
+            if kind:
+                if outcome is not None:
+                    outcome["refusal"] = kind
+                response.failure(kind)
+                run.http_failed(route.name, kind, f"{status}: {text}", took_us=took_us)
+            return value
+
+
+def _no_answer(error: object) -> str:
+    """Return the kind of an exchange without an answer; addresses and texts stay out of it."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "unreachable" if isinstance(error, ConnectionRefusedError | OSError) and not isinstance(error, ConnectionResetError) else "cut"

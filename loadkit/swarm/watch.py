@@ -1,0 +1,123 @@
+"""What the cables tell, turned into samples: the run's watcher of customers' and agents' cables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from loadkit.chat import events
+from loadkit.chat.marker import QUESTION, Marker
+from loadkit.errors import RemoteProtocolError
+from loadkit.measure.ledger import Ledger
+from loadkit.measure.recorder import Recorder
+from loadkit.swarm.customer import Customer
+from loadkit.swarm.desk import Agent, Desk
+from loadkit.swarm.samples import Samples
+
+if TYPE_CHECKING:
+    from loadkit.cable.connection import Cable
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Implements `cable.connection.Watcher`. Nothing here blocks: it runs in the hub."""
+
+    def __init__(
+        self,
+        run: str,
+        *,
+        ledger: Ledger,
+        recorder: Recorder,
+        samples: Samples,
+        on_back: Callable[[Customer], None],
+        on_failure: Callable[[str, str], None],
+    ) -> None:
+        self._run = run
+        self._ledger, self._recorder, self._samples = ledger, recorder, samples
+        self._on_back, self._on_failure = on_back, on_failure
+        self.desk: Desk | None = None
+        self.closed = False
+
+    def marked(self, cable: Cable, payload: bytes, event: str, received_us: int, quality: str) -> None:
+        """Take a broadcast that holds one of this run's markers. Only `message.created` is a delivery: others repeat the marker."""
+        if event != events.MESSAGE_CREATED or self.closed:
+            return
+        try:
+            message = events.created_message(payload)
+        except RemoteProtocolError as error:
+            self._recorder.error(error.kind, "cable", str(error))
+            return
+        marker = Marker.read(message.echo_id)
+        if marker is None or marker.run != self._run:
+            return
+        if isinstance(cable.tag, Customer):
+            self._to_customer(cable.tag, marker, message, received_us, quality)
+        elif isinstance(cable.tag, Agent) and marker.kind == QUESTION and self.desk is not None:
+            self.desk.seen(str(marker), received_us, quality)
+
+    def _to_customer(self, customer: Customer, marker: Marker, message: events.MessageCreated, received_us: int, quality: str) -> None:
+        customer.newest_message = max(customer.newest_message, message.id)
+        if marker.kind == QUESTION:
+            sent_us = customer.unechoed.pop(str(marker), None)
+            if sent_us is not None:
+                self._ledger.newest(customer.key, message.conversation_id, message.id)
+                self._recorder.latency("echo.delivery", received_us - sent_us, quality)
+                self._samples.cable("echo.delivery", received_us - sent_us)
+                customer.notify()
+            return
+        reply = self._ledger.seen(str(marker), customer.key, message.id, received_us, quality)
+        if reply is not None and reply.subscription == customer.key and "duplicate" not in reply.marks:
+            self._samples.cable("reply.response", received_us - reply.due_us)
+            customer.unanswered.discard(marker.number)
+            customer.notify()
+
+    def connected(self, cable: Cable, took_us: int) -> None:
+        """Count a cable that was welcomed."""
+        self._recorder.count("cable.opened")
+        self._recorder.latency("cable.connect", took_us)
+
+    def confirmed(self, cable: Cable, took_us: int, gap_us: int | None) -> None:
+        """Time a confirmation; after a gap the customer reads what was missed."""
+        self._recorder.latency("cable.confirm", took_us)
+        if isinstance(cable.tag, Customer):
+            cable.tag.was_confirmed = True
+        if gap_us is not None:
+            self._recorder.latency("cable.reconnect", gap_us)
+            if isinstance(cable.tag, Customer):
+                self._on_back(cable.tag)
+
+    def dropped(self, cable: Cable, reason: str) -> None:
+        """Count a drop by its reason."""
+        self._recorder.count("cable.dropped")
+        self._recorder.error(f"dropped_{reason}", self._whose(cable))
+
+    def unconfirmed(self, cable: Cable) -> None:
+        """Count a subscription that was never confirmed."""
+        self._recorder.count("cable.unconfirmed")
+        self._recorder.error("unconfirmed", self._whose(cable))
+
+    def deaf(self, cable: Cable) -> None:
+        """Count a cable that is open and pinged and hears nothing."""
+        self._recorder.count("cable.deaf")
+        self._recorder.error("deaf", self._whose(cable))
+
+    def presence_echo(self, cable: Cable, took_us: int) -> None:
+        """Time a presence echo."""
+        self._recorder.latency("cable.presence_echo", took_us)
+
+    def ping_gap(self, cable: Cable, gap_us: int) -> None:
+        """Time the gap between two pings."""
+        self._recorder.latency("cable.ping_gap", gap_us)
+
+    def remote_error(self, cable: Cable, kind: str, text: str) -> None:
+        """Count what the server did wrong."""
+        self._recorder.error(kind, self._whose(cable), text)
+
+    def failed(self, cable: Cable, error: BaseException) -> None:
+        """Take an exception of ours: it voids the run."""
+        self._on_failure("cable", f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _whose(cable: Cable) -> str:
+        return "cable of an agent" if isinstance(cable.tag, Agent) else "cable of a customer"
