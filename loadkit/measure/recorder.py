@@ -92,7 +92,7 @@ class Recorder:
         """Set a declared gauge; it keeps its value over the intervals until it is set again."""
         if name not in self._gauges:
             self._check(name, "gauge")
-        self._gauges[name] = value
+        self._gauges[name] = float(value)
 
     def error(self, kind: str, where: str, example: str = "", *, count: int = 1) -> None:
         """Fold an error under a kind and a place; kinds past the first two hundred fold into `other`."""

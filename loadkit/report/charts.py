@@ -32,10 +32,10 @@ def _over_time(run: Run, summary: dict[str, Any], time: Timeline) -> Chart | Non
         return None
     figure = over_run(run, time)
     traces = (
-        line(time, "response p99", columns[99], "response", width=1, dash="dot"),
+        line(time, "delivery p50", delivery, "delivery", width=4.5) | {"legendrank": 1001},  # wide and below, to be seen where both agree
+        line(time, "response p50", columns[50], "response", width=2),
         line(time, "response p95", columns[95], "response", width=1.3, dash="dash"),
-        line(time, "response p50", columns[50], "response"),
-        line(time, "delivery p50", delivery, "delivery"),
+        line(time, "response p99", columns[99], "response", width=1, dash="dot"),
     )
     for trace in traces:
         figure.add_scatter(**trace, text=[ms_text(value) for value in trace["y"]], hovertemplate="%{text}")

@@ -66,7 +66,7 @@ def over_run(run: Run, time: Timeline) -> Any:
 
 def time_chart(run: Run, time: Timeline, name: str, title: str, caption: str, figure: Any, height: int = 300) -> Chart:
     """Return a figure over the run's time as a finished chart."""
-    shade = " Shaded: the drain, when no more was asked." if _has_drain(run, time) else ""
+    shade = " Shaded: the drain after the stop." if _has_drain(run, time) else ""
     return chart(name, title, caption + shade, figure, height)
 
 

@@ -26,10 +26,11 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def markdown(run: Run, summary: dict[str, Any]) -> str:
     """Return a compact page for a review comment: verdict, thresholds, response and delivery, ends, hints and the top errors."""
     facts, state = summary["run"], summary["validity"]["state"]
+    target = _code(facts["target"] or "–")
     parts = [
         f"## loadkit: {summary['verdict']} ({state}), exit code {summary['exit_code']}",
         _plain(sentences.verdict_sentence(run, summary)) + " " + sentences.believed(summary),
-        f"{_code(facts['scenario'])} against {_code(facts['target'] or '–')}: {sentences.scale(summary)}, {units.seconds_text(facts['seconds'])}.",
+        f"{_code(facts['scenario'])} against {target}: {sentences.scale(summary)}, {units.seconds_text(facts['seconds'])}.",
     ]
     if state == "suspect":
         parts.append("\n".join(f"- {_plain(reason['text'])}" for reason in summary["validity"]["reasons"]))

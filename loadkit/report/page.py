@@ -65,6 +65,7 @@ def _tables(run: Run, summary: dict[str, Any]) -> dict[str, tables.Table]:
         "lost": replies.lost(run, summary),
         "refusals": replies.refusals(run),
         "marked": replies.marked(run),
+        "notes": replies.notes(run),
         "frames": tables.frames(summary),
         "checks": tables.checks(run),
         "stamps": tables.stamps(summary),

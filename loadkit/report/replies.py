@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +11,12 @@ from loadkit.report.drawing import ms_text
 from loadkit.report.tables import Table, kept_note, plain
 from loadkit.results.reader import Run
 
-__all__ = ["lost", "marked", "refusals", "slowest"]
+__all__ = ["lost", "marked", "notes", "refusals", "slowest"]
 
 _MOST = 25
-_HEADS = ("due (UTC)", "response", "lag", "delivery", "POST", "conversation", "message", "agent", "X-Request-Id")
-_ALIGN = "lrrrrrrrl"
+_TIMES = {"response_ms": "response", "lag_ms": "lag", "delivery_ms": "delivery", "post_ms": "POST"}
+_NO_FRAME = {"lag_ms": "lag", "post_ms": "POST"}
+_IDS = {"conversation_id": "conversation", "message_id": "message", "agent": "agent", "request_id": "X-Request-Id"}
 _MARKED = ("misrouted", "unasked", "out_of_order", "undetermined")
 
 
@@ -23,7 +24,7 @@ def slowest(run: Run) -> Table:
     """Return the slowest replies that the run kept, each once."""
     worst = {str(event.get("marker")): event for event in run.events if event.get("response_ms") is not None}
     ordered = sorted(worst.values(), key=lambda event: -event["response_ms"])
-    return Table(_HEADS, _ALIGN, [_row(event) for event in ordered[:_MOST]])
+    return _table(ordered[:_MOST], _TIMES)
 
 
 def lost(run: Run, summary: dict[str, Any]) -> Table:
@@ -34,8 +35,8 @@ def lost(run: Run, summary: dict[str, Any]) -> Table:
             kept[str(event.get("marker"))] = event
         elif event.get("kind") == "found":
             kept.pop(str(event.get("marker")), None)
-    rows = [_row(event) for event in kept.values()][:_MOST]
-    return Table(_HEADS, _ALIGN, rows, kept_note(len(rows), summary["replies"]["lost"]))
+    shown = list(kept.values())[:_MOST]
+    return _table(shown, _NO_FRAME, kept_note(len(shown), summary["replies"]["lost"]))
 
 
 def refusals(run: Run) -> Table:
@@ -52,14 +53,27 @@ def refusals(run: Run) -> Table:
 def marked(run: Run) -> Table:
     """Return the replies with a mark that a person should look into, and those whose end is not known."""
     found = [event for kind in _MARKED for event in run.events if event.get("kind") == kind]
-    rows: list[tuple[str, ...]] = [(str(event["kind"]).replace("_", " "), *_row(event)) for event in found[:_MOST]]
-    return Table(("what", *_HEADS), "l" + _ALIGN, rows, kept_note(len(rows), len(found)))
+    shown = found[:_MOST]
+    table = _table(shown, _TIMES, kept_note(len(shown), len(found)))
+    rows = [(str(event["kind"]).replace("_", " "), *row) for event, row in zip(shown, table.rows, strict=True)]
+    return Table(("what", *table.heads), "l" + table.align, rows, table.note)
 
 
-def _row(event: Mapping[str, Any]) -> tuple[str, ...]:
-    times = (ms_text(event.get(name)) for name in ("response_ms", "lag_ms", "delivery_ms", "post_ms"))
-    ids = (plain(event.get(name)) for name in ("conversation_id", "message_id", "agent", "request_id"))
-    return (_unix_text(event.get("due_at")), *times, *ids)
+def notes(run: Run) -> Table:
+    """Return what the run noted about itself while it lasted."""
+    found = [event for event in run.events if event.get("kind") == "note"]
+    rows = [(_unix_text(event["at_us"] / 1e6 if "at_us" in event else None), plain(event.get("text"))) for event in found[:_MOST]]
+    return Table(("at (UTC)", "note"), "ll", rows, kept_note(len(rows), len(found)))
+
+
+def _table(events: Sequence[Mapping[str, Any]], times: Mapping[str, str], note: str = "") -> Table:
+    """Return a row a reply: when it was due, its times in ms, and what finds it in a log."""
+    rows = []
+    for event in events:
+        numbers = (ms_text(event.get(name)) for name in times)
+        rows.append((_unix_text(event.get("due_at")), *numbers, *(plain(event.get(name)) for name in _IDS)))
+    heads = ("due (UTC)", *times.values(), *_IDS.values())
+    return Table(heads, "l" + "r" * (len(heads) - 2) + "l", rows, note)
 
 
 def _unix_text(seconds: float | None) -> str:

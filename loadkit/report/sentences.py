@@ -11,9 +11,9 @@ from loadkit.measure.validity import LIMITS
 from loadkit.results.reader import Run
 
 __all__ = [
-    "SPOKEN",
     "believed",
     "difference",
+    "is_void",
     "limit_text",
     "many",
     "margin_text",
@@ -23,17 +23,13 @@ __all__ = [
     "waiting_share",
 ]
 
-SPOKEN = 2
-"""How many of a void run's reasons its verdict's sentence holds."""
-
 
 def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
     """Return why the verdict is what it is."""
     word, judged = summary["verdict"], summary["thresholds"]
     if word == "void":
-        return (
-            " ".join(_sentence(reason["text"]) for reason in summary["validity"]["reasons"][:SPOKEN]) or "The run did not come to its end."
-        )
+        spoken = [reason["text"] for reason in summary["validity"]["reasons"] if is_void(reason)]
+        return " ".join(map(_sentence, spoken)) or "The run did not come to its end."
     if word == "failed":
         return _broken([row for row in judged if not row["passed"]])
     if word == "errors":
@@ -65,6 +61,11 @@ def believed(summary: dict[str, Any]) -> str:
     if state == "suspect":
         return "The numbers may be coloured by the generator itself; weigh them against the reasons below."
     return "Nothing about the generator casts doubt on the numbers."
+
+
+def is_void(reason: dict[str, Any]) -> bool:
+    """Return whether a reason of validity voids a run; the others make it suspect."""
+    return reason["name"] not in LIMITS or reason["name"] == "generator.lag_void"
 
 
 def value_text(value: float | None, unit: str) -> str:

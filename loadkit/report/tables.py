@@ -10,7 +10,7 @@ from loadkit import units
 from loadkit.measure import validity
 from loadkit.measure.metrics import find
 from loadkit.report.drawing import ms_text
-from loadkit.report.sentences import SPOKEN, limit_text, margin_text, value_text
+from loadkit.report.sentences import limit_text, margin_text, value_text
 from loadkit.report.spread import LEGS
 from loadkit.results.reader import Run
 
@@ -56,11 +56,10 @@ def thresholds(summary: dict[str, Any]) -> Table:
 
 
 def reasons(summary: dict[str, Any]) -> Table:
-    """Return why the run is void or suspect, with what was seen and its limit; not what a void run's verdict has said already."""
-    state, found = summary["validity"]["state"], summary["validity"]["reasons"]
-    found = [reason for n, reason in enumerate(found) if n >= SPOKEN or state != "void" or reason["name"] in validity.LIMITS]
+    """Return what was held against a limit and was above it; what voids a run without a limit is in its verdict's sentence."""
+    found = [reason for reason in summary["validity"]["reasons"] if reason["name"] in validity.LIMITS]
     rows = [(row["text"], limit_text(row["name"], row["value"]), limit_text(row["name"], row["limit"])) for row in found]
-    return Table((f"why {state}", "seen", "limit"), "lrr", rows)
+    return Table(("doubt", "seen", "limit"), "lrr", rows)
 
 
 def headline(summary: dict[str, Any]) -> Table:

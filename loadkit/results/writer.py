@@ -57,7 +57,8 @@ class Writer:
     def write(self, interval: Interval) -> None:
         """Append one interval to every file and flush it to the disk. Raises OSError."""
         lines = 0
-        start, length = (interval.start_us - self._base_us) / 1e6, (interval.end_us - interval.start_us) / 1e6
+        start = max(0.0, (interval.start_us - self._base_us) / 1e6)  # HDR tools skip what a worker's clock puts before the start
+        length = (interval.end_us - interval.start_us) / 1e6
         latencies = {}
         for name, histogram in interval.histograms.items():
             if histogram.counts:

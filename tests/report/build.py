@@ -66,6 +66,7 @@ FAULTY = Plan(
     silent=(70, 80),
     errors=(("http_502", "agent.message.create", NASTY), ("timeout", "message.create", "no answer within 30 s")),
 )
+SUSPECT = Plan("suspect", seconds=30, generator_lag_s=0.2)
 VOID = Plan("void", seconds=30, rate=0.0, errors=(("http_401", "agent.profile", "Invalid Access Token"),))
 CRASHED = Plan("crashed", seconds=20, rate=30.0, drain_s=0, crashed=True)
 SHORT = Plan("short", seconds=1, rate=30.0, thinks_s=0.1, drain_s=1)

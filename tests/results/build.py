@@ -97,7 +97,7 @@ def _fates(ledger: Ledger, rng: random.Random, open_ones: list[Reply], now: int,
 
 def write(folder: Path, made: list[Interval], *, finish: bool = True, head: Header | None = None) -> tuple[Header, Totals]:
     """Write a run and return its header and the totals as they were in memory."""
-    head = head or header()
+    head = head or header(**({"started_us": made[0].start_us} if made else {}))
     totals = Totals()
     writer = Writer(folder, head, deliveries=True)
     for interval in made:
