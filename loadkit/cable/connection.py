@@ -50,6 +50,7 @@ from loadkit.errors import (
 
 __all__ = ["Cable", "Watcher"]
 
+_GRACE_S: Final = 5.0
 _REASON: Final = re.compile(r"[a-z_]{1,32}")
 
 
@@ -201,7 +202,10 @@ class Cable:
             raise TransportError("cut", "the cable was closed")
         machine.opened(began_us)
         self._link = self._receiver.adopt(sock, self, machine, self._watcher.marked, since_us=began_us, tls=self._endpoint.tls)
-        error = outcome.get()
+        # The machine's own deadlines end this wait; the bound is for a receiver that was closed meanwhile.
+        error = outcome.wait(self._connect_timeout + self._confirm_timeout + _GRACE_S)
+        if not outcome.ready():
+            error = TransportError("timeout", "the receiver did not come to an end")
         if error is not None:
             raise error
 

@@ -43,6 +43,7 @@ class Reply:
         "sent_us",
         "status",
         "subscription",
+        "told",
         "unanswered",
         "undecided",
         "worker",
@@ -88,6 +89,7 @@ class Reply:
         self.quality = ""
         self.end: str | None = None
         self.marks: list[str] = []
+        self.told = False
 
     @property
     def posted(self) -> bool:

@@ -59,7 +59,7 @@ def believed(summary: dict[str, Any]) -> str:
     if state == "void":
         return "Do not plan by these numbers: they do not describe the server."
     if state == "suspect":
-        return "The numbers may be coloured by the generator itself; weigh them against the reasons below."
+        return "Something other than the server may colour the numbers; weigh them against the doubts below."
     return "Nothing about the generator casts doubt on the numbers."
 
 

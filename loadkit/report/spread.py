@@ -36,7 +36,7 @@ def curve(run: Run) -> Chart | None:
     values: list[float | None] = []
     for name, histogram in found.items():
         inverses = _inverses(histogram.count)
-        percents = [100 - 100 / inverse for inverse in inverses]
+        percents = [100 - 100 / inverse for inverse in inverses[:-1]] + [100.0] * bool(inverses)  # the last point is the slowest reply
         column = [units.ms(us) for us in histogram.percentiles(percents)]
         texts = [f"{name} p{percent:.6g}: {ms_text(value)}" for percent, value in zip(percents, column, strict=True)]
         style = {"color": COLOURS[name], "width": _WIDTHS[name]}
@@ -47,7 +47,7 @@ def curve(run: Run) -> Chart | None:
     figure.update_layout(xaxis=axes.percentile_axis(most), yaxis=axes.latency_axis(values), hovermode="x")
     caption = (
         "Read upwards from a percentage: so large a share of the replies was at least this quick. Each nine to the right is as wide as the "
-        "one before, so the rare slow replies stay visible; the curves end where the run holds no more replies to tell."
+        "one before, so the rare slow replies stay visible; the curves end with the slowest reply."
     )
     return chart("curve", "How the waits are spread", caption + log_note(values), figure)
 

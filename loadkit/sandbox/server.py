@@ -41,6 +41,7 @@ BACKLOG = 2048
 MOST_CONNECTIONS = 20_000
 MOST_CONTROLLERS = 64
 STOPS_WITHIN_S = 10.0
+CLOSES_WITHIN_S = 0.1
 
 
 class Sandbox:
@@ -70,13 +71,13 @@ class Sandbox:
         self._address = (host, port)
         self._control_address = (host, control_port)
         self._hmac_mandatory = hmac_mandatory
-        self._faults_text = _pairs(faults)
-        Faults(seed).set(dict(self._faults_text))  # a bad one is told before anything runs
+        self._first_faults = dict(map(_pair, faults))
+        Faults(seed).set(self._first_faults)  # a bad one is told before anything runs
         self.store = Store(seed=seed, agents=agents)
         self._faults = Faults(seed)
         self._service = Service.parse(service)
         self._queues = {"http_threads": http_threads, "jobs": jobs, "seed": seed}
-        self._truth_path = Path(truth) if truth else None
+        self.truth = Path(truth) if truth else None
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()
         self._failed: Exception | None = None
@@ -161,7 +162,7 @@ class Sandbox:
             hub.destroy(destroy_loop=True)
 
     def _serve(self, hub: Any) -> None:
-        truth = Truth(self._truth_path)
+        truth = Truth(self.truth)
         try:
             stopped = Event()
             self._waker = hub.loop.async_()
@@ -171,15 +172,14 @@ class Sandbox:
             truth.close()
 
     def _serve_until(self, stopped: Event, truth: Truth) -> None:
-        presence = Presence()
+        presence, router = Presence(), Router()
         pipeline = Pipeline(self._service, **self._queues)
         cable = Cable(self.store, presence, pipeline, self._faults)
         delivery = Delivery(cable, self._faults)
-        router = Router()
         front = Front(router, cable, pipeline, self._faults)
         control = Control(self.store, cable, front, self._faults, truth)
-        server = WSGIServer(self._address, front, backlog=BACKLOG, spawn=Pool(MOST_CONNECTIONS), log=None, error_log=None, handler_class=Face)
-        control_server = WSGIServer(self._control_address, control, spawn=Pool(MOST_CONTROLLERS), log=None, error_log=None)
+        server = _server(self._address, front, MOST_CONNECTIONS, Face)
+        control_server = _server(self._control_address, control, MOST_CONTROLLERS)
         try:
             server.init_socket()
             control_server.init_socket()
@@ -188,26 +188,25 @@ class Sandbox:
             actions = Actions(self.store, presence, events)
             ClientApi(self.store, actions, events, self.url).add_to(router)
             AgentApi(self.store, presence, actions, events, self._faults, truth, self.url).add_to(router)
-            self._faults.set(dict(self._faults_text))
-            pipeline.start()
-            cable.start()
-            server.start()
-            control_server.start()
+            self._faults.set(self._first_faults)
+            for part in (pipeline, cable, server, control_server):
+                part.start()
             self._ready.set()
             stopped.wait()
         finally:
-            cable.stop()
-            delivery.stop()
-            pipeline.stop()
-            server.stop(timeout=0.1)
-            control_server.stop(timeout=0.1)
+            for part in (cable, delivery, pipeline):
+                part.stop()
+            for each in (server, control_server):
+                each.stop(timeout=CLOSES_WITHIN_S)
 
 
-def _pairs(faults: Iterable[str]) -> list[tuple[str, str]]:
-    pairs = []
-    for text in faults:
-        name, equals, value = text.partition("=")
-        if not equals or not value:
-            raise SettingsError(f"{text!r} is no fault: write it like drop=1% or stall=20s")
-        pairs.append((name.strip(), value.strip()))
-    return pairs
+def _server(address: tuple[str, int], application: Any, most: int, handler: type | None = None) -> WSGIServer:
+    """Return a web server that logs nothing; its pool is what lets a stop close idle connections too."""
+    return WSGIServer(address, application, backlog=BACKLOG, spawn=Pool(most), log=None, error_log=None, handler_class=handler)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not value:
+        raise SettingsError(f"{text!r} is no fault: write it like drop=1% or stall=20s")
+    return name.strip(), value.strip()

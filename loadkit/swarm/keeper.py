@@ -7,10 +7,11 @@ import os
 from typing import Any
 
 import gevent
+from gevent.event import Event
 
 from loadkit import clock
 from loadkit.errors import ResultsError
-from loadkit.measure.recorder import Interval, Totals
+from loadkit.measure.recorder import Totals
 from loadkit.results.format import End, Header
 from loadkit.results.summary import summarize
 from loadkit.results.writer import Writer, make_folder
@@ -32,16 +33,15 @@ class Keeper:
         self.totals = Totals()
         self.summary: dict[str, Any] | None = None
         self._writer = Writer(self.folder, header, deliveries=run.settings.log_deliveries)
-        self._unwritten: Interval | None = None
         self._stop_us: int | None = None
         self._drained_us: int | None = None
+        self._over = Event()
         self._clockwork = gevent.spawn(self._keep)
         self._tell({"folder": str(self.folder)})
 
     def _keep(self) -> None:
         last = clock.now()
-        while True:
-            gevent.sleep(max(0.0, last + self._period() - clock.now()))
+        while not self._over.wait(max(0.0, last + self._period() - clock.now())):
             took, last = clock.now() - last, clock.now()
             try:
                 self._cut(took)
@@ -99,7 +99,8 @@ class Keeper:
         """Write the last interval and the summary; return the summary. Once only."""
         if self.summary is not None:
             return self.summary
-        self._clockwork.kill(block=True)
+        self._over.set()
+        self._clockwork.join()  # never killed: a thread may be writing for it
         self._cut(1.0)
         stop_us = self._stop_us or clock.now_us()
         end = End(

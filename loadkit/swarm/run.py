@@ -1,4 +1,7 @@
-"""One run in one process: everything that lives from its start to its summary, put together here and nowhere else."""
+"""One run in one process: everything that lives from its start to its summary, put together here and nowhere else.
+
+Longer than other modules because it is the one place where the rooms meet; each method only hands on.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ class Run:
         """Let a customer go: unpicked questions are forgotten, the cable closes when the owed replies have ended, at most a drain later."""
         self.customers.discard(customer)
         self.desk.forget(customer)
-        if self.stopping or self._is_settled(customer):
+        if self._is_settled(customer):
             self._let_go(customer)
         else:
             self._leaving[customer] = clock.now_us() + round(self.settings.drain * 1e6)

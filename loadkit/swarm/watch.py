@@ -67,7 +67,8 @@ class Watch:
                 customer.notify()
             return
         reply = self._ledger.seen(str(marker), customer.key, message.id, received_us, quality)
-        if reply is not None and reply.subscription == customer.key and "duplicate" not in reply.marks:
+        if reply is not None and reply.received_us is not None and not reply.told:
+            reply.told = True
             self._samples.cable("reply.response", received_us - reply.due_us)
             customer.unanswered.discard(marker.number)
             customer.notify()

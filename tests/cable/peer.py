@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -59,6 +60,8 @@ class Conn:
         self.ended = threading.Event()
         self.leave = threading.Event()
         self.listening = False
+        self._unread = b""
+        self._turn = threading.Lock()
 
     @property
     def texts(self) -> list[str]:
@@ -69,7 +72,9 @@ class Conn:
         return [json.loads(text) for text in self.texts]
 
     def send(self, data: bytes) -> None:
-        self.sock.sendall(data)
+        with self._turn:
+            self.sock.settimeout(30)
+            self.sock.sendall(data)
 
     def text(self, text: str) -> None:
         self.send(frame(text))
@@ -98,21 +103,30 @@ class Conn:
 
     def listen(self) -> None:
         """Take down what the client says until it leaves."""
-        data = b""
         self.listening = True
-        self.sock.settimeout(0.02)
         with contextlib.suppress(OSError, ValueError):
             while not self.leave.is_set():
-                try:
-                    piece = self.sock.recv(65536)
-                except TimeoutError:
-                    continue
-                if not piece:
+                if not self._read():
                     break
-                data += piece
-                while (taken := self._take(data)) is not None:
-                    data = data[taken:]
         self.ended.set()
+
+    def _read(self) -> bool:
+        """Read what comes within a moment; False at the end. Two threads may not use a TLS socket at once."""
+        if not (self._decrypted() or select.select([self.sock], [], [], 0.02)[0]):
+            return True
+        with self._turn:
+            self.sock.settimeout(0.02)
+            try:
+                piece = self.sock.recv(65536)
+            except TimeoutError:
+                return True
+        self._unread += piece
+        while (taken := self._take(self._unread)) is not None:
+            self._unread = self._unread[taken:]
+        return bool(piece)
+
+    def _decrypted(self) -> int:
+        return self.sock.pending() if isinstance(self.sock, ssl.SSLSocket) else 0
 
     def _take(self, data: bytes) -> int | None:
         """Take down the frame that `data` begins with; return its length, None while it is not whole."""
@@ -132,14 +146,9 @@ class Conn:
 
     def wait_for(self, count: int) -> None:
         """Block this thread until the client said `count` texts: for use inside scripts."""
-        data = b""
         while len(self.texts) < count:
-            piece = self.sock.recv(65536)
-            if not piece:
+            if not self._read():
                 raise ConnectionError("the client left")
-            data += piece
-            while (taken := self._take(data)) is not None:
-                data = data[taken:]
 
     def reset(self) -> None:
         """End with an RST."""
@@ -182,6 +191,7 @@ class Peer:
         self.conns: list[Conn] = []
         self.faults: list[BaseException] = []
         self._tls = tls
+        self._serving: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -195,29 +205,33 @@ class Peer:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+                self._serving.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
+                self._serving[-1].start()
 
     def _serve(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            conn = Conn(self._tls.wrap_socket(sock, server_side=True) if self._tls else sock)
+            sock = self._tls.wrap_socket(sock, server_side=True) if self._tls else sock
+            conn = Conn(sock)
             self.conns.append(conn)
             self.script(conn)
-            conn.sock.close()
         except OSError:
-            sock.close()
+            pass  # the client left, as many of these tests want it to
         except BaseException as fault:  # noqa: BLE001 - told to the test, which looks
             self.faults.append(fault)
+        finally:
+            sock.close()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for conn in self.conns:
+            conn.leave.set()
             with contextlib.suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)
-            conn.sock.close()
-        self._thread.join(5)
+                socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)  # an SSLSocket's own would go on in clear
+        for thread in [self._thread, *self._serving]:
+            thread.join(5)
 
     def __enter__(self) -> Peer:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import pytest
 from loadkit import clock
 from loadkit.cable.connection import Cable
 from loadkit.cable.receiver import Receiver
+from loadkit.errors import LocalProtocolError
 from tests.cable.notes import Notes
 from tests.cable.peer import IDENTIFIER, PING, Conn, Peer, broadcast, frame
 from tests.support import eventually
@@ -330,6 +332,35 @@ def test_a_peer_that_does_not_read_is_dropped_and_one_that_reads_late_is_not(
     assert notes.of("dropped") == [("peer_does_not_read",)]
     assert stuck.drops == 1
     reading.set()
+
+
+def test_a_closed_receiver_adopts_nothing(peers: Peers, notes: Notes) -> None:
+    """The socket that was made for it is closed again, and the cable may say so."""
+    receiver, peer = Receiver(b"lk1:"), peers()
+    receiver.close()
+    with pytest.raises(LocalProtocolError):
+        Cable(peer.url, IDENTIFIER, receiver=receiver, watcher=notes).open()
+    eventually(lambda: peer.conns and peer.conns[0].sock.fileno() == -1)
+
+
+@both
+def test_peers_that_talk_rubbish_cost_nobody_else_anything(receiver: Receiver, notes: Notes, peers: Peers, cables: Cables) -> None:
+    """Each of them is dropped or counted; the one that behaves is served throughout."""
+    peer, rubbish = peers(), random.Random(7)
+    steady = cables(peer)
+    steady.open()
+    for number in range(30):
+        other = Notes()
+        cables(peer, watcher=other, reconnect="never").open()
+        noise = rubbish.randbytes(rubbish.randrange(1, 300)) if number % 2 else frame(rubbish.randbytes(50))
+        peer.conns[-1].send(noise)
+        peer.conns[-1].finish()
+        eventually(lambda other=other: other.of("dropped"))  # type: ignore[misc]
+        assert other.of("failed") == []
+    peer.conns[0].text(broadcast("message.created", MARKED))
+    eventually(lambda: notes.of("marked"))
+    assert steady.is_confirmed
+    assert receiver.held == 1
 
 
 def test_the_receiver_leaves_no_greenlet_and_no_descriptor_behind(peers: Peers, notes: Notes) -> None:

@@ -26,8 +26,9 @@ def totals(counters: dict[str, int] | None = None, *, gauges: dict[str, float] |
     return made
 
 
-def stamps(bounded: int, exact: int) -> Totals:
-    made = totals()
+def stamps(bounded: int, exact: int, *, read_lag_us: int = 21_000) -> Totals:
+    """Totals of a hundred deliveries with stamps of these qualities, read so late."""
+    made = totals(generator__read_lag=read_lag_us)
     made.histograms["reply.response"] = Histogram({5: 100}, 100, 500, 0, exact, bounded, 100 - exact - bounded)
     return made
 
@@ -48,6 +49,7 @@ TABLE = [
     (totals({"reply.refused": 9000, "reply.undetermined": 2, "reply.on_time": 998}), "suspect", ["reply.undetermined"]),
     (stamps(bounded=5, exact=95), "valid", []),
     (stamps(bounded=6, exact=94), "suspect", ["reply.unclear_stamps"]),
+    (stamps(bounded=60, exact=40, read_lag_us=500), "valid", []),
     (stamps(bounded=0, exact=0), "valid", []),
     (totals(reply__response=59_000_000), "valid", []),
 ]

@@ -17,7 +17,7 @@ from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Interval, Recorder
 from loadkit.measure.reply import Reply
 from loadkit.results import summary
-from loadkit.results.format import End, Header
+from loadkit.results.format import INTERVALS, SUMMARY, End, Header
 from loadkit.results.reader import read
 from loadkit.results.writer import Writer
 
@@ -249,8 +249,16 @@ def build(parent: Path, plan: Plan) -> Path:
     writer = Writer(folder, header(plan, started_us))
     for interval in model.intervals(started_us):
         writer.write(interval)
-    if not plan.crashed:
-        end = End(ended_by=plan.ended_by, seconds=float(plan.seconds), drain_seconds=float(plan.drain_s), faults=plan.faults)
-        run = read(folder)
-        writer.finish(end, summary.summarize(run.header, run.totals, end))
+    end = End(ended_by=plan.ended_by, seconds=float(plan.seconds), drain_seconds=float(plan.drain_s), faults=plan.faults)
+    run = read(folder)
+    writer.finish(end, summary.summarize(run.header, run.totals, end))
+    if plan.crashed:
+        _forget_the_end(folder)
     return folder
+
+
+def _forget_the_end(folder: Path) -> None:
+    """Take back what only a run that ended leaves."""
+    path = folder / INTERVALS
+    path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8")
+    (folder / SUMMARY).unlink()

@@ -147,3 +147,12 @@ def reply(sandbox: Sandbox, customer: Customer, marker: str, **more: Any) -> Rep
     """Let the first agent reply."""
     headers = {"Api-Access-Token": sandbox.agent_tokens[0]}
     return ask(sandbox.url, "POST", agent_path(customer), {"content": "hello", "echo_id": marker, **more}, headers=headers)
+
+
+def truth(sandbox: Sandbox, count: int) -> list[dict[str, Any]]:
+    """Return the lines of the truth file as soon as there are `count`, and no more."""
+    path = sandbox.truth
+    assert path
+    found = eventually(lambda: lines if len(lines := path.read_bytes().splitlines()) >= count else None)
+    assert len(found) == count
+    return [json.loads(line) for line in found]

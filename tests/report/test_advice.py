@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.recorder import Totals
+from loadkit.report.advice import MOST_HINTS, PLACES, advice
+from loadkit.results import summary
+from loadkit.results.format import End
+from loadkit.results.reader import Run
+from tests.report import build
+
+
+def _run(tmp_path, counters=None, latencies=None) -> Run:
+    totals = Totals()
+    totals.counters = {"reply.attempted": 1000, "reply.on_time": 1000, "question.asked": 1000} | (counters or {})
+    for name, value_ms in (latencies or {}).items():
+        totals.histograms[name] = histogram = Histogram()
+        for _ in range(100):
+            histogram.record(round(value_ms * 1000))
+    return Run(tmp_path, build.header(build.HEALTHY, 0), totals, [], End(ended_by="time", seconds=60.0))
+
+
+def _texts(run: Run) -> list[str]:
+    return [hint.text for hint in advice(run, summary.summary_of(run))]
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (build.HEALTHY, ["Nothing stands out."]),
+        (build.SATURATED, ["waited to be sent", "after the deadline"]),
+        (build.FAULTY, ["RACK_ATTACK_LIMIT", "never reached the customer", "60 cables ended", "after the deadline"]),
+        (build.SUSPECT, ["generator itself could not keep up"]),
+        (build.VOID, ["No agent attempted a reply"]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_run_is_told_what_to_look_at_next(made, plan, words):
+    """The hints of the built runs, the gravest first, and nothing where nothing stands out."""
+    it = made(plan)
+    texts = [hint.text for hint in advice(it.run, it.summary)]
+    assert len(texts) == len(words)
+    for text, word in zip(texts, words, strict=True):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("counters", "latencies", "word"),
+    [
+        ({"reply.misrouted": 1}, {}, "1 reply appeared on another contact's cable"),
+        ({"cable.deaf": 3}, {}, "3 cables were open and pinged and yet heard nothing"),
+        ({}, {"reply.delivery": 2900, "reply.response": 2900, "reply.post": 55}, "background jobs"),
+        ({}, {"reply.delivery": 1500, "reply.response": 1500, "reply.post": 1500}, "web processes or threads"),
+        ({}, {"desk.wait": 4000}, "too few agents"),
+        ({"reply.refused": 5, "reply.refused.flood": 5}, {}, "for a flood"),
+        ({"reply.refused": 5, "reply.refused.http_502": 5}, {}, "refused 5 replies"),
+        ({"cable.unconfirmed": 1}, {}, "1 subscription was not confirmed"),
+        ({"question.unseen": 2}, {}, "2 questions did not show"),
+        ({"reply.undetermined": 1}, {}, "longer --drain"),
+        ({"http.contact.create.failed": 7}, {}, "7 requests of contact.create failed"),
+    ],
+)
+def test_each_rule_speaks_of_its_own_trouble(tmp_path, counters, latencies, word):
+    """One trouble at a time gives exactly the hint that names it."""
+    (text,) = _texts(_run(tmp_path, counters, latencies))
+    assert word in text
+
+
+def test_there_are_at_most_four_hints_and_the_gravest_come_first(tmp_path):
+    """With everything wrong, a leak and a throttled harness are told before a late reply."""
+    wrong = {"reply.misrouted": 1, "throttled": 9, "cable.deaf": 1, "reply.lost": 4, "cable.dropped": 2, "reply.late": 8}
+    texts = _texts(_run(tmp_path, wrong))
+    assert len(texts) == MOST_HINTS
+    assert "another contact" in texts[0]
+    assert "RACK_ATTACK_LIMIT" in texts[1]
+
+
+def test_hints_point_to_places_that_have_a_name(made):
+    """A hint's section is one that the page can name."""
+    for plan in (build.FAULTY, build.SATURATED, build.VOID, build.SUSPECT, build.CRASHED):
+        it = made(plan)
+        assert {hint.section for hint in advice(it.run, it.summary)} <= {"", *PLACES}

@@ -1,0 +1,90 @@
+"""Starts a sandbox and runs the product as a person does: by its commands, in processes of their own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RAPID = Path(__file__).with_name("rapid.py")
+
+
+class SandboxProcess:
+    """`loadkit sandbox` in a process; its truth lies beside its target file."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.target, self.truth_file = folder / "target.toml", folder / "truth.jsonl"
+        command = [
+            sys.executable,
+            "-m",
+            "loadkit",
+            "sandbox",
+            "--write-target",
+            str(self.target),
+            "--truth",
+            str(self.truth_file),
+            *options,
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+        assert self.process.stdout is not None
+        self.first = json.loads(self.process.stdout.readline())
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        """Return what was done to each reply, by marker."""
+        return {line["marker"]: line for line in map(json.loads, self.truth_file.read_text().splitlines())}
+
+    def stop(self) -> int:
+        """End it by SIGTERM and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+
+@dataclass
+class Finished:
+    """A run that ended: exit code, streams, folder and what its files say."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path | None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        assert self.folder is not None, self.err
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def deliveries(self) -> dict[str, dict[str, str]]:
+        assert self.folder is not None, self.err
+        with (self.folder / "deliveries.csv").open(newline="") as file:
+            return {row["marker"]: row for row in csv.DictReader(file)}
+
+
+def start(results: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `loadkit run` with its results in a folder of its own."""
+    command = [sys.executable, "-m", "loadkit", "run", *arguments, "--results", str(results)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+
+
+def finish(results: Path, process: subprocess.Popen[str], *, within: float = 120) -> Finished:
+    """Wait for a started run."""
+    out, err = process.communicate(timeout=within)
+    folders = sorted(results.iterdir()) if results.is_dir() else []
+    return Finished(process.returncode, out, err, folders[-1] if folders else None)
+
+
+def run(results: Path, *arguments: str) -> Finished:
+    """Run to the end."""
+    return finish(results, start(results, *arguments))
+
+
+def partition_holds(summary: dict[str, Any]) -> bool:
+    """Whether the ends add up to the attempts."""
+    replies = summary["replies"]
+    ends = sum(replies[end] for end in ("on_time", "late", "recovered", "lost", "undetermined"))
+    return replies["attempted"] == replies["accepted"] + replies["refused"] and replies["accepted"] == ends

@@ -1,0 +1,70 @@
+"""What a person gave and cannot be used: one sentence, exit code 2, and not one request of load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.driver import SandboxProcess, run
+
+BAD = [
+    (["nosuch"], "no scenario 'nosuch'"),
+    (["chatty", "--deadline", "5x"], "'5x' is not a duration"),
+    (["chatty", "--threshold", "reply.speed p(99) < 1s"], "names no metric"),
+    (["chatty", "--thresholds", "nosuch.txt"], "cannot be read"),
+    (["chatty", "--inbox", "zzz"], "knows no inbox 'zzz'"),
+    (["chatty", "--account", "99"], "does not belong to account 99"),
+    (["chatty", "--host", "http://127.0.0.1:1"], "cannot be reached"),
+    (["chatty", "--host", "http://example.com"], "--i-own-this-host example.com"),
+    (["chatty", "--connections", "many"], "neither user, pool:N nor close"),
+    (["chatty", "--processes", "2"], "runs in one process"),
+    (["chatty", "--nosuchoption"], "unrecognized arguments"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_a_bad_word_is_answered_by_a_sentence(arguments: list[str], sentence: str, sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """Exit code 2, the sentence on stderr, no folder, no traceback."""
+    done = run(tmp_path / "reports", *arguments, "--target", str(sandbox.target))
+    assert done.code == 2, done.err
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+    assert done.folder is None
+    assert not sandbox.truth_file.exists() or not sandbox.truth()
+
+
+def test_a_target_file_that_others_can_read_is_refused(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """A file with secrets must be its owner's alone."""
+    sandbox.target.chmod(0o644)
+    done = run(tmp_path / "reports", "chatty", "--target", str(sandbox.target))
+    assert done.code == 2
+    assert "chmod 600" in done.err
+
+
+def test_a_cable_that_never_confirms_is_told_before_any_load(tmp_path: Path) -> None:
+    """The first look subscribes as an agent once."""
+    box = SandboxProcess(tmp_path, "--service", "none", "--fault", "never_confirm=on")
+    try:
+        done = run(tmp_path / "reports", "chatty", "--target", str(box.target))
+    finally:
+        box.stop()
+    assert done.code == 2
+    assert "never confirmed" in done.err
+
+
+def test_an_inbox_that_demands_hmac_wants_its_key(tmp_path: Path) -> None:
+    """Without the key one sentence, with it a run."""
+    box = SandboxProcess(tmp_path, "--service", "none", "--hmac")
+    try:
+        text = box.target.read_text()
+        keyless = tmp_path / "keyless.toml"
+        keyless.write_text("\n".join(line for line in text.splitlines() if not line.startswith("hmac_token")))
+        keyless.chmod(0o600)
+        refused = run(tmp_path / "reports", "chatty", "--target", str(keyless))
+        assert refused.code == 2
+        assert "demands HMAC" in refused.err
+        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), "-u", "3", "-r", "3", "-t", "4s", "--quiet")
+    finally:
+        box.stop()
+    assert done.code == 0, done.err
