@@ -14,7 +14,9 @@ from loadkit.sandbox.store import ACCOUNT
 from loadkit.sandbox.words import epoch, fraction, iso
 
 __all__ = [
+    "UNREAD_SHOWN",
     "Availability",
+    "Shape",
     "attachment_view",
     "contact_event",
     "conversation_event",

@@ -23,7 +23,7 @@ from loadkit.sandbox.router import Router
 from loadkit.sandbox.rows import Contact, Conversation, Inbox, Message, Session
 from loadkit.sandbox.store import Store
 
-__all__ = ["LONGEST_CONTENT", "PAGE", "ClientApi"]
+__all__ = ["LONGEST_CONTENT", "PAGE", "TOO_LONG", "ClientApi", "echo_of", "newest"]
 
 PAGE = 20
 LONGEST_CONTENT = 150_000

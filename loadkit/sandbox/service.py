@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loadkit.errors import SettingsError
 from loadkit.units import seconds
 
-__all__ = ["Kind", "Service"]
+__all__ = ["GET", "Kind", "Service"]
 
 REAL_POST_S = 0.052
 _P95 = 1.6448536269514722
