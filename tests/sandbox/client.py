@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -107,8 +109,11 @@ class Wire:
         return [f["message"] for f in self.frames if "message" in f and name in (None, f["message"]["event"])]
 
     def close(self) -> None:
-        self.ws.shutdown()
+        """End TCP; that wakes the reading thread, which closing alone would not."""
+        with contextlib.suppress(OSError):
+            self.ws.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
+        self.ws.shutdown()
 
 
 class Customer:

@@ -1,0 +1,108 @@
+"""Locust's web UI with loadkit: starts, stops, starts again; safe and without secrets."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import tomllib
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import eventually
+from tests.system.driver import SandboxProcess, partition_holds, start
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Web:
+    """The web UI of one `loadkit run --web`."""
+
+    def __init__(self, results: Path, box: SandboxProcess) -> None:
+        self.results, port = results, free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = start(results, "chatty", "--target", str(box.target), "--web", "--web-port", str(port))
+        eventually(self.answers, within=30)
+
+    def answers(self) -> bool:
+        """Whether it serves its page."""
+        try:
+            return bool(self.page("/"))
+        except urllib.error.URLError:
+            return False
+
+    def page(self, path: str) -> str:
+        """Return a page's text."""
+        with urllib.request.urlopen(self.url + path, timeout=20) as answer:
+            return str(answer.read().decode())
+
+    def swarm(self, **form: str) -> dict[str, object]:
+        """Start from the form."""
+        data = urllib.parse.urlencode({"user_count": "5", "spawn_rate": "5", **form}).encode()
+        with urllib.request.urlopen(self.url + "/swarm", data, timeout=60) as answer:
+            return dict(json.loads(answer.read()))
+
+    def stop(self) -> None:
+        """Press stop; it drains."""
+        urllib.request.urlopen(urllib.request.Request(self.url + "/stop", method="POST"), timeout=60).close()
+
+    def replies(self, run: int) -> bool:
+        """Whether the n-th run has written replies."""
+        folders = sorted(self.results.iterdir()) if self.results.is_dir() else []
+        file = folders[run] / "intervals.jsonl" if len(folders) > run else None
+        return file is not None and file.is_file() and '"reply.on_time"' in file.read_text()
+
+
+@pytest.fixture
+def web(sandbox: SandboxProcess, tmp_path: Path) -> Iterator[Web]:
+    web = Web(tmp_path / "reports", sandbox)
+    yield web
+    web.process.send_signal(signal.SIGTERM)
+    web.process.communicate(timeout=40)
+
+
+def test_two_runs_from_the_form_leave_two_clean_folders(web: Web, sandbox: SandboxProcess) -> None:
+    """Start, stop, start, stop: each folder adds up by itself, and both together are what the server accepted."""
+    for run in range(2):
+        assert web.swarm(deadline=f"{run + 3}s")["success"]
+        eventually(lambda run=run: web.replies(run), within=30)
+        web.stop()
+    eventually(lambda: len(list(web.results.glob("*/summary.json"))) == 2, within=20)
+    folders = sorted(web.results.iterdir())
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    assert [json.loads((folder / "run.json").read_text())["settings"]["deadline"] for folder in folders] == [3.0, 4.0]
+    assert all(map(partition_holds, summaries))
+    assert [summary["run"]["ended_by"] for summary in summaries] == ["user", "user"]
+    assert sum(summary["replies"]["accepted"] for summary in summaries) == len(sandbox.truth())
+
+
+def test_a_bad_field_is_a_sentence_in_the_form_and_no_load(web: Web) -> None:
+    """What a command line would refuse the form refuses too."""
+    answer = web.swarm(deadline="5x")
+    assert answer["success"] is False
+    assert "'5x' is not a duration" in str(answer["message"])
+    assert not web.results.is_dir() or not list(web.results.iterdir())
+
+
+def test_no_secret_is_in_any_page(web: Web, sandbox: SandboxProcess) -> None:
+    """Tokens are in none of the pages that the UI serves, before and during a run; it listens on loopback alone."""
+    secrets = tomllib.loads(sandbox.target.read_text())["agent_tokens"]
+    assert web.swarm()["success"]
+    eventually(lambda: web.replies(0), within=30)
+    pages = [web.page(path) for path in ("/", "/stats/requests", "/stats/report", "/logs", "/exceptions", "/tasks")]
+    web.stop()
+    assert not [secret for secret in secrets for page in pages if secret in page]
+    assert "--deadline" in pages[0] or "deadline" in pages[0]
+    addresses = {row.split()[1] for row in Path(f"/proc/{web.process.pid}/net/tcp").read_text().splitlines() if row.split()[3] == "0A"}
+    port = f"{int(web.url.rsplit(':', 1)[1]):04X}"
+    assert {address for address in addresses if address.endswith(port)} == {f"0100007F:{port}"}
