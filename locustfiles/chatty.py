@@ -7,7 +7,7 @@ from loadkit.swarm import Agent, ContactUser, install
 
 
 class Chatter(ContactUser):
-    wait_time = uniform("0.5s", "2s")
+    wait_time = uniform("1s", "3s")
 
     def on_start(self):
         self.open_conversation()

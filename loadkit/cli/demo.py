@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
             if not first:
                 print("loadkit demo: the sandbox did not start", file=sys.stderr)
                 return 2
-            print(f"a sandbox of OneHash Chat runs at {json.loads(first)['host']}; 20 customers talk to 4 agents for {args.seconds} s")
-            arguments = ["chatty", "--target", str(target), "-u", "20", "-r", "10", "-t", f"{args.seconds}s", "--agents", "4"]
+            print(f"a sandbox of OneHash Chat runs at {json.loads(first)['host']}; 12 customers talk to 3 agents for {args.seconds} s")
+            arguments = ["chatty", "--target", str(target), "-u", "12", "-r", "6", "-t", f"{args.seconds}s", "--agents", "3"]
             return run_command.main([*arguments, "--label", "demo"])
         finally:
             sandbox.terminate()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,8 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
+from gevent.socket import SO_REUSEADDR, SOL_SOCKET
+from gevent.socket import socket as Socket
 
 from loadkit.errors import SettingsError
 from loadkit.sandbox.actions import Actions
@@ -162,32 +165,29 @@ class Sandbox:
             hub.destroy(destroy_loop=True)
 
     def _serve(self, hub: Any) -> None:
-        truth = Truth(self.truth)
-        try:
+        with ExitStack() as held:
+            listeners = [held.enter_context(_listening(address)) for address in (self._address, self._control_address)]
+            truth = held.enter_context(closing(Truth(self.truth)))
+            self._ports = (listeners[0].getsockname()[1], listeners[1].getsockname()[1])
             stopped = Event()
             self._waker = hub.loop.async_()
             self._waker.start(stopped.set)
-            self._serve_until(stopped, truth)
-        finally:
-            truth.close()
+            self._serve_until(stopped, truth, *listeners)
 
-    def _serve_until(self, stopped: Event, truth: Truth) -> None:
+    def _serve_until(self, stopped: Event, truth: Truth, listener: Socket, control_listener: Socket) -> None:
+        """Wire the parts together, run them until `stopped`, and end them in the order in which none misses another."""
         presence, router = Presence(), Router()
         pipeline = Pipeline(self._service, **self._queues)
         cable = Cable(self.store, presence, pipeline, self._faults)
         delivery = Delivery(cable, self._faults)
+        events = Events(self.store, cable, presence, pipeline, delivery, self.url)
+        actions = Actions(self.store, presence, events)
+        ClientApi(self.store, actions, events, self.url).add_to(router)
+        AgentApi(self.store, presence, actions, events, self._faults, truth, self.url).add_to(router)
         front = Front(router, cable, pipeline, self._faults)
-        control = Control(self.store, cable, front, self._faults, truth)
-        server = _server(self._address, front, MOST_CONNECTIONS, Face)
-        control_server = _server(self._control_address, control, MOST_CONTROLLERS)
+        server = _server(listener, front, MOST_CONNECTIONS, Face)
+        control_server = _server(control_listener, Control(self.store, cable, front, self._faults, truth), MOST_CONTROLLERS)
         try:
-            server.init_socket()
-            control_server.init_socket()
-            self._ports = (server.address[1], control_server.address[1])
-            events = Events(self.store, cable, presence, pipeline, delivery, self.url)
-            actions = Actions(self.store, presence, events)
-            ClientApi(self.store, actions, events, self.url).add_to(router)
-            AgentApi(self.store, presence, actions, events, self._faults, truth, self.url).add_to(router)
             self._faults.set(self._first_faults)
             for part in (pipeline, cable, server, control_server):
                 part.start()
@@ -200,9 +200,22 @@ class Sandbox:
                 each.stop(timeout=CLOSES_WITHIN_S)
 
 
-def _server(address: tuple[str, int], application: Any, most: int, handler: type | None = None) -> WSGIServer:
+def _listening(address: tuple[str, int]) -> Socket:
+    """Return a bound socket; gevent's own listener leaks its descriptor where the address is in use."""
+    listener = Socket()
+    try:
+        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError):
+        listener.close()
+        raise
+    return listener
+
+
+def _server(listener: Socket, application: Any, most: int, handler: type | None = None) -> WSGIServer:
     """Return a web server that logs nothing; its pool is what lets a stop close idle connections too."""
-    return WSGIServer(address, application, backlog=BACKLOG, spawn=Pool(most), log=None, error_log=None, handler_class=handler)
+    return WSGIServer(listener, application, spawn=Pool(most), log=None, error_log=None, handler_class=handler)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -110,7 +110,7 @@ class Wire:
 
     def close(self) -> None:
         """End TCP; that wakes the reading thread, which closing alone would not."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):  # the reader may have ended and closed it
             self.ws.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
         self.ws.shutdown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+import gevent.socket
 import pytest
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import Header, Stream, WebSocket
 
 from loadkit.sandbox import Sandbox
 from loadkit.sandbox.websocket import BIGGEST_MESSAGE, Face, Socket, text_frame
-from tests.support import eventually
 
-Pair = Callable[[type[WebSocket]], tuple[Any, socket.socket]]
+Pair = Callable[..., tuple[Any, socket.socket]]
+SOME = 3000  # frames of 204 bytes: more than a socket pair buffers
 MASK = b"\x01\x02\x03\x04"
 
 
@@ -28,8 +28,8 @@ def pair() -> Iterator[Pair]:
     """Return a maker of a websocket of either class on one end of a socket pair, and the other end."""
     held: list[socket.socket] = []
 
-    def make(kind: type[WebSocket]) -> tuple[Any, socket.socket]:
-        here, there = socket.socketpair()
+    def make(kind: type[WebSocket], library: Any = socket) -> tuple[Any, socket.socket]:
+        here, there = library.socketpair()
         there.settimeout(10)
         held.extend((here, there))
         handler = SimpleNamespace(
@@ -145,32 +145,34 @@ def test_unmasking_is_many_times_faster(pair: Pair) -> None:
     assert spent[WebSocket] > 2 * spent[Socket]
 
 
-def test_frames_are_never_torn_nor_overtaken_by_a_slow_reader(sandbox: Sandbox) -> None:
-    """Frames written while the peer does not read arrive whole and in order once it does."""
-    with socket.create_connection(("127.0.0.1", urlsplit(sandbox.url).port), timeout=20) as tcp:
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
-        tcp.sendall(f"GET /cable HTTP/1.1\r\nHost: x\r\n{key}\r\n\r\n".encode())
-        stream = tcp.makefile("rb")
-        while stream.readline() != b"\r\n":
-            pass
-        pings = [os.urandom(60) for _ in range(20_000)]
-        feeder = b"".join(masked(9, ping) for ping in pings)
-        tcp.setblocking(False)
-        sent = 0
-        while sent < len(feeder):  # the server's pongs pile up, for nobody reads them yet
-            try:
-                sent += tcp.send(feeder[sent : sent + 65536])
-            except BlockingIOError:
-                eventually(lambda: True)
-        tcp.setblocking(True)
-        heard = []
-        while len(heard) < len(pings):
-            opcode, length = stream.read(2)
-            payload = stream.read(length)
-            if opcode == 0x8A:
-                heard.append(payload)
-        assert heard == pings
+def waiting(pair: Pair, frames: int) -> tuple[Socket, Any, list[tuple[int, bool]], bytes]:
+    """Return a socket with more frames written than the kernel takes, its peer, who was told what, and all the bytes."""
+    ws, there = pair(Socket, gevent.socket)
+    told: list[tuple[int, bool]] = []
+    prepared = [text_frame(b"%04d" % number * 50) for number in range(frames)]
+    for number, frame in enumerate(prepared):
+        ws.write(frame, lambda left, number=number: told.append((number, left)))  # type: ignore[misc]
+    return ws, there, told, b"".join(prepared)
+
+
+def test_frames_are_never_torn_nor_overtaken_by_a_slow_reader(pair: Pair) -> None:
+    """Two greenlets in the library's `sendall` tear each other's frames; ours has one writer, and tells when each frame leaves."""
+    _, there, told, everything = waiting(pair, SOME)
+    assert 0 < len(told) < SOME
+    heard = b""
+    while len(heard) < len(everything):
+        heard += there.recv(65536)
+    assert heard == everything
+    assert told == [(number, True) for number in range(SOME)]
+
+
+def test_a_cut_says_what_never_left(pair: Pair) -> None:
+    """Frames still waiting when a socket is cut are told so, once; so is whatever is written later."""
+    ws, _, told, _ = waiting(pair, SOME)
+    left = len(told)
+    ws.cut()
+    ws.write(b"", lambda left: told.append((SOME, left)))
+    assert told == [(number, number < left) for number in range(SOME + 1)]
 
 
 def test_nagle_is_off_on_accepted_sockets() -> None:

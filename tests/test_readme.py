@@ -1,0 +1,79 @@
+"""The README tells the truth: its commands and options exist, its scenario is one, its exit codes are ours."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadkit.measure.verdict import EXIT_CODES
+from loadkit.target import Target
+from tests.system.driver import SandboxProcess, run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def loadkit(*arguments: str) -> str:
+    """Return what a command prints."""
+    done = subprocess.run([sys.executable, "-m", "loadkit", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+def test_every_option_of_the_table_is_in_the_help() -> None:
+    """`loadkit run SCENARIO --help` knows each option that the README names."""
+    table = README[README.index("| option | meaning |") : README.index("Thresholds: ")]
+    options = set(re.findall(r"`(--[a-z-]+)", table))
+    text = loadkit("run", "conversations", "--help")
+    assert len(options) > 15
+    assert not {option for option in options if option not in text}
+
+
+def test_every_command_is_in_the_help() -> None:
+    """The commands in the README's text are commands."""
+    named = set(re.findall(r"loadkit (demo|run|report|sandbox|[a-z]+) ", "\n".join(blocks("sh")))) | {"demo", "report", "sandbox"}
+    text = loadkit("--help")
+    assert not {command for command in named if f"    {command} " not in text}
+
+
+def test_the_exit_codes_are_ours() -> None:
+    """The table's codes are those of the verdicts, and 2."""
+    table = README[README.index("| exit code |") : README.index("Ctrl-C stops asking")]
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert codes == set(EXIT_CODES.values()) - {EXIT_CODES["regressed"]} | {2}
+
+
+def test_the_target_file_is_one(tmp_path: Path) -> None:
+    """The README's TOML is read as it stands, once only its owner can read it."""
+    path = tmp_path / "target.toml"
+    path.write_text(blocks("toml")[0])
+    path.chmod(0o600)
+    assert Target.read(path).host == "https://chat.example.com"
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_scenario_runs(block: str, tmp_path: Path) -> None:
+    """The README's scenario is a scenario: it talks, and its replies are measured."""
+    scenario = tmp_path / "mine.py"
+    scenario.write_text(block)
+    box = SandboxProcess(tmp_path, "--service", "none")
+    try:
+        done = run(tmp_path / "reports", str(scenario), "--target", str(box.target), "-u", "10", "-r", "10", "-t", "8s", "--quiet")
+    finally:
+        box.stop()
+    assert done.summary["replies"]["on_time"] > 0
+    assert done.code in (0, 3), done.err
+
+
+def test_the_make_targets_exist() -> None:
+    """`make demo` and `make test` are rules of the Makefile."""
+    rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {word.split()[1] for word in blocks("sh") if word.startswith("make ")} <= set(rules)
