@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Customer"]
 
-MOST_PAGES = 10
+MOST_PAGES, MOST_CONVERSATIONS = 10, 20
 
 Carry = Callable[[Request, Any], Any]
 """Sends a request and returns the decoded answer, or None where it failed and was counted."""
@@ -33,7 +33,7 @@ class Customer:
         self.carry = carry
         self.contact: Contact | None = None
         self.conversation_id: int | None = None
-        self.conversations: set[int] = set()
+        self.conversations: list[int] = []
         self.cable: Cable | None = None
         self.began_us = clock.now_us()
         self.was_confirmed = False
@@ -65,24 +65,27 @@ class Customer:
         self.changed.set()
         self.changed.clear()
 
-    def page(self, *, before: int | None = None) -> list[Message] | None:
-        """Read a page of the conversation's history, newest page first; None where the request failed."""
-        if self.conversation_id is None:
-            return None
-        request = self.api.list_messages(self.key, self.conversation_id, before=before)
+    def page(self, conversation_id: int, *, before: int | None = None) -> list[Message] | None:
+        """Read a page of a conversation's history, newest page first; None where the request failed."""
+        request = self.api.list_messages(self.key, conversation_id, before=before)
         page: list[Message] | None = self.carry(request, list[Message])
         return page
 
     def refetch(self) -> list[int]:
-        """Read back, as the stock client does after a reconnect, until a message that was known; return the ids."""
-        known, ids, before = self.newest_message, [], None
-        for _ in range(MOST_PAGES):
-            page = self.page(before=before)
-            if not page:
-                break
-            ids += [message.id for message in page]
-            before = min(message.id for message in page)
-            if before <= known:
-                break
+        """Read back, as the stock client does after a reconnect, until a message that was known; return the ids.
+
+        A customer with several conversations reads each of them, the newest twenty at most.
+        """
+        known, ids = self.newest_message, []
+        for conversation_id in reversed(self.conversations[-MOST_CONVERSATIONS:]):
+            before: int | None = None
+            for _ in range(MOST_PAGES):
+                page = self.page(conversation_id, before=before)
+                if not page:
+                    break
+                ids += [message.id for message in page]
+                before = min(message.id for message in page)
+                if before <= known:
+                    break
         self.newest_message = max([known, *ids])
         return ids

@@ -140,10 +140,13 @@ class Run:
         self.customers.add(customer)
 
     def leave(self, customer: Customer) -> None:
-        """Let a customer go: unpicked questions are forgotten, the cable closes when the owed replies have ended, at most a drain later."""
+        """Let a customer go: unpicked questions are forgotten, the cable closes when the owed replies have ended, at most a drain later.
+
+        During the drain all stay to its end: those whose cables are down read once then.
+        """
         self.customers.discard(customer)
         self.desk.forget(customer)
-        if self._is_settled(customer):
+        if self._is_settled(customer) and not self.stopping:
             self._let_go(customer)
         else:
             self._leaving[customer] = clock.now_us() + round(self.settings.drain * 1e6)
@@ -227,7 +230,7 @@ class Run:
         now_us = clock.now_us()
         self.ledger.tick(now_us)
         self.desk.tick(now_us)
-        for customer, until_us in list(self._leaving.items()):
+        for customer, until_us in [] if self.stopping else list(self._leaving.items()):
             if now_us >= until_us or self._is_settled(customer):
                 del self._leaving[customer]
                 self._let_go(customer)

@@ -72,7 +72,7 @@ class ContactUser(FastHttpUser):
                 conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
                 if conversation is not None:
                     customer.conversation_id = conversation.id
-                    customer.conversations.add(conversation.id)
+                    customer.conversations.append(conversation.id)
                     return
             if customer.contact is None or customer.cable is None or customer.was_confirmed:
                 failures = self._pause(failures)
@@ -113,7 +113,9 @@ class ContactUser(FastHttpUser):
 
     def history(self, before: int | None = None) -> list[Message] | None:
         """Read a page of the conversation, twenty messages, the newest or those below an id; None if that failed."""
-        page = self.customer.page(before=before)
+        if self.customer.conversation_id is None:
+            return None
+        page = self.customer.page(self.customer.conversation_id, before=before)
         if page is not None:
             self.run_context.refetched(self.customer, [message.id for message in page])
         return page

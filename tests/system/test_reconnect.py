@@ -1,0 +1,32 @@
+"""Cables that break: what the gap swallowed is recovered by the refetch, by message id, and nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.driver import RAPID, SandboxProcess, partition_holds, run
+
+
+@pytest.mark.parametrize("policy", ["immediate", "never"])
+def test_what_a_broken_cable_swallowed_is_recovered(policy: str, tmp_path: Path) -> None:
+    """Twenty customers' sockets are cut in place of a frame: those replies come back over HTTP, at once or at the end of the drain."""
+    box = SandboxProcess(tmp_path, "--service", "none", "--fault", "disconnect=20of1500")
+    try:
+        done = run(
+            tmp_path / "reports", str(RAPID), "--target", str(box.target), "-u", "30", "-r", "30", "-t", "8s",
+            "--lost-after", "8s", "--reconnect", policy, "--log-deliveries", "--quiet",
+        )  # fmt: skip
+    finally:
+        box.stop()
+    truth, rows, summary = box.truth(), done.deliveries, done.summary
+    assert truth.keys() == rows.keys()
+    swallowed = {marker for marker, line in truth.items() if not line["written"]}
+    assert sum(line["fault"] == "disconnect" for line in truth.values()) == 20
+    wrong = {marker: row["end"] for marker, row in rows.items() if row["end"] != ("recovered" if marker in swallowed else "on_time")}
+    assert not wrong, f"{len(wrong)} of {len(rows)}: {list(wrong.items())[:5]} {[truth[marker] for marker in list(wrong)[:2]]}"
+    assert partition_holds(summary)
+    assert summary["replies"]["recovered"] == len(swallowed)
+    assert summary["counters"]["cable.dropped"] == 20
+    assert (summary["metrics"]["cable.reconnect"]["count"] > 0) == (policy == "immediate")
