@@ -12,14 +12,17 @@ from loadkit import clock
 from loadkit.sandbox.events import Events, Then
 from loadkit.sandbox.faults import Drawn
 from loadkit.sandbox.presence import Presence
-from loadkit.sandbox.rows import OUTGOING, Conversation, Inbox, Message, Session, User
+from loadkit.sandbox.rows import INCOMING, OUTGOING, Conversation, Inbox, Message, Session, User
 from loadkit.sandbox.store import Store
 from loadkit.sandbox.truth import Attempt
 
-__all__ = ["Actions", "Echo"]
+__all__ = ["LONGEST_CONTENT", "PAGE", "TOO_LONG", "Actions", "Echo"]
 
 Echo = dict[str, Any]
 
+LONGEST_CONTENT = 150_000
+TOO_LONG = f"Content is too long (maximum is {LONGEST_CONTENT} characters)"
+PAGE = 20
 REOPENED = "System reopened the conversation due to a new incoming message."
 
 
@@ -55,7 +58,7 @@ class Actions:
     ) -> Message:
         """Add a customer's message; `more` are further fields of it. It reopens, and makes the customer wait again."""
         contact = conversation.contact
-        message = self._store.add_message(conversation, content, 0, contact, **more)
+        message = self._store.add_message(conversation, content, INCOMING, contact, **more)
         then = [self._events.contact("contact.updated", contact)]
         if conversation.status in ("resolved", "snoozed"):
             then += self._reopen(conversation)
@@ -137,7 +140,7 @@ class Actions:
         conversation.contact_last_seen_at = conversation.updated_at = clock.unix_us()
         self._events.conversation("conversation.read", conversation, customer=False)()
         for message in conversation.messages:
-            if message.message_type != 0 and message.status in ("sent", "delivered"):
+            if message.message_type != INCOMING and message.status in ("sent", "delivered"):
                 before, old = message.updated_at, message.status
                 message.status, message.updated_at = "read", clock.unix_us()
                 self._events.message_updated(message, {"status": [old, "read"]}, before)()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from loadkit.sandbox import params as reading
@@ -19,6 +19,8 @@ __all__ = [
     "bad_body",
     "empty",
     "failure",
+    "found",
+    "invalid",
     "json_answer",
     "no_route",
     "proxy_page",
@@ -26,6 +28,8 @@ __all__ = [
     "throttled",
     "unquoted",
 ]
+
+_Row = TypeVar("_Row")
 
 REASONS = {
     101: "Switching Protocols",
@@ -51,16 +55,14 @@ NOT_FOUND_PAGE = 1564
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: `path` still quoted, `params` of query and body merged, `received_us` when it was read (monotonic).
+    """A request: `params` of query and body merged, `received_us` when it was read (monotonic).
 
     `fills` are the filled-in placeholders of its route; what is in `after` is called with the status when the answer leaves.
     """
 
     method: str
-    path: str
     params: dict[str, Any]
     token: str | None
-    accept: str
     if_none_match: str | None
     request_id: str
     received_us: int
@@ -78,6 +80,11 @@ class Request:
         """Return a parameter as an id: text that is no number counts as 0, None is missing."""
         value = reading.text(self.params, key)
         return None if value is None else as_id(value)
+
+    def echo(self) -> dict[str, Any]:
+        """Return the `echo_id` as a mapping, empty where there is none: it comes back as it was, type included."""
+        value = self.params.get("echo_id")
+        return {"echo_id": value} if isinstance(value, str | int | float) else {}
 
     def attributes(self, key: str) -> dict[str, Any]:
         """Return a parameter that must be an object; anything else is dropped."""
@@ -144,6 +151,18 @@ def empty() -> Answer:
 def refusal(status: int, value: Any) -> Answer:
     """Return an error that a controller words itself: chunked."""
     return Answer(status, encode(value), CONTROLLER_JSON, "no-cache", chunked=True)
+
+
+def invalid(message: str, attribute: str) -> Answer:
+    """Return the answer for a record that is not valid."""
+    return refusal(422, {"message": message, "attributes": [attribute]})
+
+
+def found(row: _Row | None) -> _Row:
+    """Return a row. Raises Refused (404, in the framework's words) for None."""
+    if row is None:
+        raise Refused(failure(404))
+    return row
 
 
 def failure(status: int) -> Answer:

@@ -94,10 +94,8 @@ class Front:
             return bad_body(accept), received
         request = Request(
             method=method,
-            path=path,
             params=params,
             token=environ.get("HTTP_API_ACCESS_TOKEN"),
-            accept=accept,
             if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
             request_id=request_id,
             received_us=received,

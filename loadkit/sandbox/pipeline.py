@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 HELD = 50 / 52  # the share of a POST's time that holds the interpreter lock
-SAVED = 0.7  # the share of the held time after which the row is saved and its jobs are queued
+SAVED = 0.75  # the share of the held time after which the row is saved and its jobs are queued
 CABLE_WORKERS = 4
 
 BROADCAST = Kind(0.004, 0.008)  # payload frozen in the request, published once a recipient

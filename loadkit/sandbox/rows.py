@@ -21,6 +21,7 @@ __all__ = [
     "Notification",
     "Session",
     "User",
+    "newest",
 ]
 
 INCOMING, OUTGOING, ACTIVITY, TEMPLATE = 0, 1, 2, 3
@@ -166,3 +167,14 @@ class Notification:
     conversation: Conversation
     message: Message | None
     created_at: int
+
+
+def newest(messages: list[Message], limit: int, *, before: int | None = None, public: bool = False) -> list[Message]:
+    """Return the newest `limit` messages, oldest first: of ids below `before`, and only what a customer may see, if asked."""
+    found: list[Message] = []
+    for message in reversed(messages):
+        if len(found) == limit:
+            break
+        if (before is None or message.id < before) and (message.public or not public):
+            found.append(message)
+    return found[::-1]

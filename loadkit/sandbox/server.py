@@ -22,8 +22,10 @@ from gevent.socket import socket as Socket
 
 from loadkit.errors import SettingsError
 from loadkit.sandbox.actions import Actions
+from loadkit.sandbox.agent_messages import AgentMessages
 from loadkit.sandbox.agent_rest import AgentApi
 from loadkit.sandbox.cable import Cable
+from loadkit.sandbox.contact_rest import ContactApi
 from loadkit.sandbox.control import Control
 from loadkit.sandbox.delivery import Delivery
 from loadkit.sandbox.events import Events
@@ -182,8 +184,13 @@ class Sandbox:
         delivery = Delivery(cable, self._faults)
         events = Events(self.store, cable, presence, pipeline, delivery, self.url)
         actions = Actions(self.store, presence, events)
-        ClientApi(self.store, actions, events, self.url).add_to(router)
-        AgentApi(self.store, presence, actions, events, self._faults, truth, self.url).add_to(router)
+        for api in (
+            ContactApi(self.store, events),
+            ClientApi(self.store, actions, events, self.url),
+            AgentApi(self.store, presence, actions, events, self.url),
+            AgentMessages(self.store, presence, actions, self._faults, truth, self.url),
+        ):
+            api.add_to(router)
         front = Front(router, cable, pipeline, self._faults)
         server = _server(listener, front, MOST_CONNECTIONS, Face)
         control_server = _server(control_listener, Control(self.store, cable, front, self._faults, truth), MOST_CONTROLLERS)

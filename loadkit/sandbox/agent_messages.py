@@ -1,0 +1,141 @@
+"""The agent API's messages. A reply, a public message created here, meets its fault here.
+
+Every attempt at a reply has a line in the truth, refused ones too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from loadkit.chat import routes
+from loadkit.sandbox import agent_views
+from loadkit.sandbox.actions import LONGEST_CONTENT, PAGE, TOO_LONG, Actions
+from loadkit.sandbox.agent_access import conversation_of, user_of, wrong
+from loadkit.sandbox.attachments import attachments
+from loadkit.sandbox.exchange import Answer, Refused, Request, failure, json_answer, proxy_page, throttled
+from loadkit.sandbox.faults import Drawn, Faults
+from loadkit.sandbox.params import is_true
+from loadkit.sandbox.presence import Presence
+from loadkit.sandbox.router import Router
+from loadkit.sandbox.rows import ACTIVITY, INCOMING, OUTGOING, TEMPLATE, Conversation, Message, newest
+from loadkit.sandbox.store import Store
+from loadkit.sandbox.truth import Attempt, Truth
+
+__all__ = ["AgentMessages"]
+
+MESSAGE_TYPES = {"incoming": INCOMING, "outgoing": OUTGOING, "activity": ACTIVITY, "template": TEMPLATE}
+WITH_ITEMS = ("input_select", "cards", "form", "article")
+CONTENT_TYPES = (
+    *("text", "input_text", "input_textarea", "input_email", "input_select", "cards", "form", "article"),
+    *("incoming_email", "input_csat", "integrations", "sticker", "cal_event", "cal_event_confirmation"),
+    *("calling_event", "shopify_order_event", "shopify_product_refer", "shopify_discount_refer"),
+)
+
+
+class AgentMessages:
+    """The actions on messages; `host` is the server's own address in links."""
+
+    def __init__(self, store: Store, presence: Presence, actions: Actions, faults: Faults, truth: Truth, host: str) -> None:
+        self._store = store
+        self._presence = presence
+        self._actions = actions
+        self._faults = faults
+        self._truth = truth
+        self._host = host
+
+    def add_to(self, router: Router) -> None:
+        """Declare the routes."""
+        router.add("GET", routes.AGENT_MESSAGE_LIST.template, self.list_messages)
+        router.add("POST", routes.AGENT_MESSAGE_CREATE.template, self.create_message)
+
+    def list_messages(self, request: Request) -> Answer:
+        """GET messages: the newest 20, those `before` an id, the oldest 100 `after` one, or up to 1000 between two."""
+        conversation = conversation_of(self._store, request, user_of(self._store, request))
+        messages = conversation.messages
+        if (request.text("filter_internal_messages") or "").strip():
+            messages = [message for message in messages if message.public]
+        page = _page(messages, request.number("before"), request.number("after"))
+        return json_answer(agent_views.message_page(conversation, page, self._host, self._presence.availability))
+
+    def create_message(self, request: Request) -> Answer:
+        """POST a message; where it is a reply, its line in the truth ends with the answer."""
+        reply = (request.text("message_type") or "outgoing") == "outgoing" and not is_true(request.params.get("private"))
+        if not reply:
+            return self._create(request, None)
+        attempt = self._truth.attempt(request.received_us, request.request_id, request.params.get("echo_id"))
+        request.after.append(attempt.answered)
+        return self._create(request, attempt)
+
+    def _create(self, request: Request, attempt: Attempt | None) -> Answer:
+        user = user_of(self._store, request)
+        if attempt:
+            attempt.line["agent"] = user.id
+        conversation = conversation_of(self._store, request, user)
+        if attempt:
+            attempt.line |= {
+                "conversation_id": conversation.id,
+                "subscription": conversation.session.source_id,
+            }
+        fields = self._fields(request, conversation)
+        echo = request.echo()
+        if fields["message_type"] == INCOMING:
+            del fields["message_type"]
+            message = self._actions.customer_says(conversation, echo=echo, performer=user, **fields)
+        else:
+            drawn = self._faults.draw() if attempt else None
+            if drawn and attempt and drawn.name in ("429", "5xx"):
+                attempt.fault = drawn.name
+                return refused_by(drawn)
+            message = self._actions.agent_says(conversation, user=user, echo=echo, attempt=attempt, drawn=drawn, **fields)
+        return json_answer(agent_views.agent_message(message, self._host, self._presence.availability, echo))
+
+    def _fields(self, request: Request, conversation: Conversation) -> dict[str, Any]:
+        """Return the checked fields of a message to be. Raises Refused."""
+        kind, content_type = request.text("message_type") or "outgoing", request.text("content_type") or "text"
+        if kind not in MESSAGE_TYPES:
+            raise Refused(wrong(f"'{kind}' is not a valid message_type"))
+        if content_type not in CONTENT_TYPES:
+            raise Refused(wrong(f"'{content_type}' is not a valid content_type"))
+        content, attributes = request.text("content"), _attributes(request)
+        if content is not None and len(content) > LONGEST_CONTENT:
+            raise Refused(wrong(f"Validation failed: {TOO_LONG}"))
+        if content_type in WITH_ITEMS and not attributes.get("items"):
+            raise Refused(wrong("Validation failed: Content attributes At least one item is required."))
+        if self._store.flooded(conversation):
+            raise Refused(wrong("Validation failed: Too many messages"))
+        return {
+            "content": content,
+            "message_type": MESSAGE_TYPES[kind],
+            "private": is_true(request.params.get("private")),
+            "content_type": content_type,
+            "content_attributes": attributes,
+            "source_id": request.text("source_id"),
+            "attachments": attachments(self._store, request.params.get("attachments")),
+        }
+
+
+def refused_by(drawn: Drawn) -> Answer:
+    """Return the answer of a fault that refuses a reply."""
+    if drawn.name == "429":
+        return throttled()
+    return failure(500) if drawn.code == 500 else proxy_page(drawn.code)
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    value = request.params.get("content_attributes")
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _page(messages: list[Message], before: int | None, after: int | None) -> list[Message]:
+    if after is None:
+        return newest(messages, PAGE, before=before)
+    if before is None:
+        return [message for message in messages if message.id > after][:100]
+    return [message for message in messages if after <= message.id < before][:1000]
