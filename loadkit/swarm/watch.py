@@ -54,19 +54,19 @@ class Watch:
         if isinstance(cable.tag, Customer):
             self._to_customer(cable.tag, marker, message, received_us, quality)
         elif isinstance(cable.tag, Agent) and marker.kind == QUESTION and self.desk is not None:
-            self.desk.seen(str(marker), received_us, quality)
+            self.desk.seen(message.echo_id, received_us, quality)
 
     def _to_customer(self, customer: Customer, marker: Marker, message: events.MessageCreated, received_us: int, quality: str) -> None:
         customer.newest_message = max(customer.newest_message, message.id)
         if marker.kind == QUESTION:
-            sent_us = customer.unechoed.pop(str(marker), None)
+            sent_us = customer.unechoed.pop(message.echo_id, None)
             if sent_us is not None:
                 self._ledger.newest(customer.key, message.conversation_id, message.id)
                 self._recorder.latency("echo.delivery", received_us - sent_us, quality)
                 self._samples.cable("echo.delivery", received_us - sent_us)
                 customer.notify()
             return
-        reply = self._ledger.seen(str(marker), customer.key, message.id, received_us, quality)
+        reply = self._ledger.seen(message.echo_id, customer.key, message.id, received_us, quality)
         if reply is not None and reply.received_us is not None and not reply.told:
             reply.told = True
             self._samples.cable("reply.response", received_us - reply.due_us)
