@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -112,6 +113,15 @@ def decode(body: bytes, shape: type[T], where: str) -> T:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError("wrong_shape", f"{where} answered something else than expected: {error}") from None
+    except RecursionError:
+        raise RemoteProtocolError("wrong_shape", f"{where} answered something else than expected: it is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        start = body[:60].decode("utf-8", "replace").strip()
-        raise RemoteProtocolError("not_json", f"{where} answered no JSON: {start!r}") from None
+        raise RemoteProtocolError("not_json", f"{where} answered no JSON: {_start(body)}") from None
+
+
+def _start(body: bytes) -> str:
+    """Return how a body that is no JSON begins, for a person; nothing from a brace on, for a token may stand there."""
+    if not body.strip():
+        return "an empty body"
+    start = re.split(r"[{\[]", body[:60].decode("utf-8", "replace"))[0].strip()
+    return repr(start) if start else f"{len(body)} bytes that only begin like it"

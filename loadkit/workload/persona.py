@@ -50,11 +50,9 @@ def _text(rng: random.Random, fakers: dict[str, Faker], script: str) -> str:
     while size < length:
         words.append(faker.sentence())
         size += len(words[-1]) + 1
-    text = " ".join(words).replace("{", "(").replace("}", ")")[:length].rstrip()
-    text = text.ljust(SHORTEST, "…")
-    if script == "emoji":
-        text = text[:-3].rstrip() + " " + "".join(rng.choices(_EMOJI, k=2))
-    return text
+    text = " ".join(words).replace("{", "(").replace("}", ")")
+    end = " " + "".join(rng.choices(_EMOJI, k=2)) if script == "emoji" else ""
+    return text[: length - len(end)].rstrip().ljust(SHORTEST - len(end), "…") + end
 
 
 class Personas:

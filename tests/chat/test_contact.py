@@ -1,0 +1,85 @@
+"""The customer's requests, held against the recorded ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadkit.chat import routes
+from loadkit.chat.contact import ContactApi, Request, identifier_hash
+from tests.chat.golden import INBOX, MANDATORY, exchange, hmac_key
+
+SOURCE = "ee3e108d-9c6a-477b-8f7a-246d0f669f61"
+API = ContactApi(INBOX)
+PLAIN: list[tuple[str, Callable[[], Request]]] = [
+    ("inbox.show", API.show_inbox),
+    ("contact.show", lambda: API.show_contact(SOURCE)),
+    ("conversation.list.empty", lambda: API.list_conversations(SOURCE)),
+    ("conversation.show", lambda: API.show_conversation(SOURCE, 2)),
+    ("message.list", lambda: API.list_messages(SOURCE, 2)),
+    ("message.list.before", lambda: API.list_messages(SOURCE, 2, before=6)),
+    ("message.create.first", lambda: API.create_message(SOURCE, 2, content="Where is my order?", marker="lk-c-1")),
+    ("message.create.after_reply", lambda: API.create_message(SOURCE, 2, content="Thanks <b>& more</b> \u2028 😀", marker="lk-c-2")),
+    ("contact.create.identifier", lambda: API.create_contact(name="With id", identifier="user-c858cccc")),
+]
+
+
+@pytest.mark.parametrize(("step", "make"), PLAIN, ids=[step for step, _ in PLAIN])
+def test_a_request_is_the_recorded_one(step: str, make: Callable[[], Request]) -> None:
+    """Path, query and every key of the body."""
+    recorded, request = exchange(step)["request"], make()
+    assert (request.route.method, request.path) == (recorded["method"], recorded["path"])
+    assert (None if request.body is None else json.loads(request.body)) == recorded["body"]
+
+
+def test_a_name_alone_makes_a_contact() -> None:
+    """Without an identifier nothing is proven and nothing claimed, key or not."""
+    for api in (API, ContactApi(INBOX, hmac_token="a-key")):
+        assert json.loads(api.create_contact(name="Ada").body or b"") == {"name": "Ada"}
+        assert api.show_contact(SOURCE).path.endswith(f"/contacts/{SOURCE}")
+
+
+@pytest.mark.parametrize(("step", "inbox"), [("contact.create.hmac_ok", INBOX), ("hmac.create.ok", MANDATORY)])
+def test_the_proof_is_the_one_that_the_real_server_took(step: str, inbox: str) -> None:
+    """Recorded key and identifier give the recorded hash, in the body of the request."""
+    posted = exchange(step)["request"]["body"]
+    request = ContactApi(inbox, hmac_token=hmac_key(inbox)).create_contact(name="Ada", identifier=posted["identifier"])
+    assert request.route is routes.CONTACT_CREATE
+    assert json.loads(request.body or b"") == {"name": "Ada", **posted}
+
+
+def test_the_proof_of_a_session_is_in_the_query() -> None:
+    """The recorded address, which verified a session, comes out whole."""
+    recorded = exchange("hmac.show.ok")["request"]["path"]
+    source_id = recorded.partition("?")[0].rpartition("/")[2]
+    request = ContactApi(MANDATORY, hmac_token=hmac_key(MANDATORY)).show_contact(source_id, identifier="user-c858cccch")
+    assert request.path == recorded
+
+
+def test_the_hash_of_a_published_vector() -> None:
+    """RFC 4231, test case 2."""
+    expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert identifier_hash("Jefe", "what do ya want for nothing?") == expected
+
+
+@given(st.text(), st.text(min_size=1))
+def test_a_hash_is_hex_and_depends_on_both(identifier: str, key: str) -> None:
+    """64 lowercase hex digits of the UTF-8 bytes; another key gives another hash, and a plain digest is none."""
+    made = identifier_hash(key, identifier)
+    assert len(made) == 64
+    assert set(made) <= set("0123456789abcdef")
+    assert made != identifier_hash(key + "x", identifier)
+    assert made != hashlib.sha256(identifier.encode()).hexdigest()
+
+
+def test_the_key_is_in_no_request() -> None:
+    """Only its hashes leave."""
+    api = ContactApi(INBOX, hmac_token="a-very-secret-key")
+    made = [api.create_contact(name="Ada", identifier="x"), api.show_contact(SOURCE, identifier="x"), api.create_conversation(SOURCE)]
+    assert not [request for request in made if "a-very-secret-key" in repr(request)]
+    assert "a-very-secret-key" not in repr(api)
