@@ -58,7 +58,6 @@ class Link:
         "sock",
         "splitter",
         "tls",
-        "unstamped",
     )
 
     def __init__(self, sock: socket.socket, owner: Owner, machine: Machine, marked: Marked, *, tls: bool, unstamped: bool) -> None:
@@ -68,8 +67,8 @@ class Link:
         self.machine = machine
         self.marked = marked
         self.tls = tls
-        self.unstamped = unstamped
-        self.read: Any = None if unstamped else sock.recvmsg_into
+        self.read: Any = None if unstamped else sock.recvmsg
+        """Reads with the kernel's stamp, None where that cannot be had."""
         self.splitter: Splitter | None = None
         self.head: bytes | None = None
         self.queued = bytearray()

@@ -1,4 +1,4 @@
-"""From sockets that can be read to texts: one reused buffer, the kernel's receive stamp of each read, a name for each frame.
+"""From sockets that can be read to texts: the kernel's receive stamp of each read, a name for each frame.
 
 A frame is decoded only where it holds the needle or is not a plain broadcast. Main path: `drain` -> `_text` -> the owner's
 `marked`. Knows nothing of gevent, of epoll or of time; what it finds wrong it tells the `Holder` of the sockets.
@@ -29,7 +29,7 @@ USER_SPACE: Final = "user_space"
 
 _TIMESPEC: Final = Struct("@ll")
 _ANCILLARY: Final = 64  # bytes; one time stamp with its header takes 32
-_BUFFER: Final = 256 * 1024
+_MOST: Final = 64 * 1024  # bytes of one read; malloc gives and takes back as many without asking the kernel
 # A stamp may lie this much outside what is possible before it is taken for the trace of a stepped wall clock (µs): the past
 # allows for the time a segment spends between its stamp and its socket, the future for the rounding of the conversion.
 PAST_US: Final = 20_000
@@ -74,12 +74,11 @@ class Reader:
         self._needle = needle
         self._links = links
         self._holder = holder
-        self._buffer = bytearray(_BUFFER)
-        self._into = [memoryview(self._buffer)]
+        self._spelled = self.tally.spelled
 
     def drain(self, ready: list[tuple[int, int]], begun_us: int) -> None:
         """Read each ready socket once. An exception that left here would stop the watcher, and all cables with it, for good."""
-        links, buffer, into, unpack, floor = self._links, self._buffer, self._into, _TIMESPEC.unpack, self.floor_us
+        links, unpack, floor = self._links, _TIMESPEC.unpack, self.floor_us
         offset, worst, emptied = from_unix_ns(0), -1, len(ready) < BATCH
         for fd, event in ready:
             link = links.get(fd)
@@ -88,13 +87,13 @@ class Reader:
             try:
                 if event & OUT:
                     self._holder.flush(link)
-                if event == OUT or link.closed:
-                    continue
-                if link.unstamped:
+                    if event == OUT or link.closed:
+                        continue
+                if link.read is None:
                     self.read_unstamped(link)
                     continue
                 try:
-                    size, ancillary, _, _ = link.read(into, _ANCILLARY)
+                    data, ancillary, _, _ = link.read(_MOST, _ANCILLARY)
                 except OSError as error:
                     self._cut(link, error)
                     continue
@@ -106,15 +105,12 @@ class Reader:
                         if received - stamp > worst:
                             worst = received - stamp
                         received, quality = stamp, EXACT
-                start, length = 2, buffer[1]
-                if length > 125:
-                    length = buffer[2] << 8 | buffer[3] if length == 126 else 0
-                    start = 4 if length > 125 else _BUFFER
-                if start + length == size and buffer[0] == PLAIN_TEXT and link.splitter is None:
-                    self._text(link, buffer, start, size, received, quality)
+                start = _start_of_text(data)
+                if start and link.splitter is None:
+                    self._text(link, data, start, received, quality)
                 else:
-                    emptied = emptied and size < _BUFFER
-                    self._feed(link, size, received, quality)
+                    emptied = emptied and len(data) < _MOST
+                    self._feed(link, data, received, quality)
             except Exception as error:  # noqa: BLE001 - see the docstring
                 self._holder.broke(link, error)
         if emptied:
@@ -123,29 +119,28 @@ class Reader:
         if worst >= 0:
             self._holder.lagged(worst)
 
-    def _text(self, link: Link, buffer: bytearray | bytes, start: int, end: int, received: int, quality: str) -> None:
+    def _text(self, link: Link, data: bytes, start: int, received: int, quality: str) -> None:
         """Take one text: a broadcast that begins as this link's did before is not decoded, and kept only for its needle."""
         head = link.head
-        if head is not None and buffer.startswith(head, start, end):
+        if head is not None and data.startswith(head, start):
             begin = start + len(head)
-            stop = buffer.find(b'"', begin, end)
-            name = buffer[begin:stop].decode("utf-8", "replace") if stop > 0 else ""
-            count = self.tally.counts.get(name)
-            if count is not None and "\\" not in name:
-                count[0] += 1
-                count[1] += end - start
+            stop = data.find(b'"', begin)
+            count = self._spelled.get(data[begin:stop])
+            if count is not None and stop > 0:
+                count.frames += 1
+                count.size += len(data) - start
                 link.machine.heard_us = received
-                if buffer.find(self._needle, stop, end) >= 0:
-                    link.marked(link.owner, bytes(buffer[start:end]), name, received, quality)
-                elif name == PRESENCE_EVENT and (happenings := link.machine.presence(received)):
+                if data.find(self._needle, stop) >= 0:
+                    link.marked(link.owner, data[start:], count.name, received, quality)
+                elif count.name == PRESENCE_EVENT and (happenings := link.machine.presence(received)):
                     link.owner.happened(happenings)
                 return
-        elif buffer.startswith(_PING, start, end) and link.machine.state in _PINGABLE:
-            self.tally.add("ping", end - start)
+        elif data.startswith(_PING, start) and link.machine.state in _PINGABLE:
+            self.tally.add("ping", len(data) - start)
             if happenings := link.machine.ping(received):
                 link.owner.happened(happenings)
             return
-        self._decode(link, bytes(buffer[start:end]), received, quality)
+        self._decode(link, data[start:], received, quality)
 
     # Everything else.
 
@@ -169,24 +164,21 @@ class Reader:
             link.owner.happened(happenings)
             self._holder.changed(link)
 
-    def _feed(self, link: Link, size: int, received: int, quality: str) -> None:
+    def _feed(self, link: Link, data: bytes, received: int, quality: str) -> None:
         """Take a read that is not just one plain text. Of several frames in a read, the stamp is right for the last only."""
-        if not size:
+        if not data:
             self._holder.lose(link, "eof")
             return
         splitter = link.splitter or Splitter()
-        items = splitter.feed(self._buffer, size)
+        items = splitter.feed(data)
         link.splitter = None if splitter.clean else splitter
         earlier = BOUNDED if quality == EXACT else quality
         last = len(items) - 1 if splitter.clean else len(items)
         for index, item in enumerate(items):
             if link.closed:
                 return
-            stamped = quality if index == last else earlier
-            if isinstance(item, tuple):
-                self._text(link, self._buffer, item[0], item[1], received, stamped)
-            elif isinstance(item, bytes):
-                self._text(link, item, 0, len(item), received, stamped)
+            if isinstance(item, bytes):
+                self._text(link, item, 0, received, quality if index == last else earlier)
             else:
                 self._control(link, item, received)
 
@@ -209,14 +201,22 @@ class Reader:
         """Read a socket whose kernel stamps cannot be had; TLS may hold decrypted bytes that no poll will tell of."""
         while not link.closed:
             try:
-                size = link.sock.recv_into(self._buffer)
+                data = link.sock.recv(_MOST)
             except OSError as error:
                 self._cut(link, error)
                 return
-            self._feed(link, size, now_us(), USER_SPACE)
+            self._feed(link, data, now_us(), USER_SPACE)
             if not link.tls or link.closed or not link.sock.pending():  # type: ignore[attr-defined]
                 return
 
     def _cut(self, link: Link, error: OSError) -> None:
         if not isinstance(error, BlockingIOError | ssl.SSLWantReadError | ssl.SSLWantWriteError):
             self._holder.lose(link, "reset")
+
+
+def _start_of_text(data: bytes) -> int:
+    """Return where the payload begins in a read that is one whole plain text frame and nothing more, 0 for any other read."""
+    size = len(data)
+    if size > 129:
+        return 4 if data[1] == 126 and data[0] == PLAIN_TEXT and (data[2] << 8 | data[3]) == size - 4 else 0
+    return 2 if 2 < size < 128 and data[1] == size - 2 and data[0] == PLAIN_TEXT else 0

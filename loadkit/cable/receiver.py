@@ -185,9 +185,9 @@ class Receiver:
     # Time.
 
     def _tick_forever(self) -> None:
-        while True:
+        while not self._closed:
             gevent.sleep(_TICK_S)
-            if self._agenda.is_due(now_us()):
+            if not self._closed and self._agenda.is_due(now_us()):
                 # A hub that was blocked finds frames that wait: they were heard in time.
                 self._ready.sweep()
                 for link in self._agenda.take(now_us()):

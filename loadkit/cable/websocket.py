@@ -1,6 +1,6 @@
 """RFC 6455 after the handshake, client side: bytes in, whole messages out; texts, pongs and closes as bytes to send.
 
-Whole plain text frames are found in the caller's reused buffer without a copy; a frame cut by the end of a read is kept until
+Whole plain text frames are split off without a state machine; a frame cut by the end of a read is kept until
 it is whole; everything else (fragments, control frames, binary, violations) goes through wsproto. Knows nothing of sockets.
 """
 
@@ -60,14 +60,12 @@ class Binary:
     size: int
 
 
-Item = tuple[int, int] | bytes | Ping | Close | Binary | RemoteProtocolError
-"""A text as the span of its payload in the fed buffer, a text as bytes of its own, or what else was said.
+Item = bytes | Ping | Close | Binary | RemoteProtocolError
+"""A text, or what else was said.
 
 A RemoteProtocolError is the last item there will be: `masked_frame`, `bad_opcode`, `reserved_bits`, `bad_fragment`,
 `bad_close`, `bad_length`, `bad_utf8`, `too_big` or `bad_frame`.
 """
-
-Buffer = bytes | bytearray
 
 _HEADER_INCOMPLETE: Final = 0
 _NOT_PLAIN: Final = -1
@@ -88,27 +86,15 @@ class Splitter:
         """Whether everything fed was handed out: no started frame, no started message, not finished."""
         return not self._rest and self._slow is None and not self._finished
 
-    def feed(self, buffer: bytearray, size: int) -> list[Item]:
-        """Return what the first `size` bytes of `buffer` complete, in order; spans hold until the buffer is written again."""
+    def feed(self, data: bytes) -> list[Item]:
+        """Return what the bytes of one read complete, in order."""
         if self._finished:
             return []
         if self._slow is not None:
-            return self._odd(buffer[:size])
-        if self._rest:
-            self._rest += memoryview(buffer)[:size]
-            return self._grown()
+            return self._odd(data)
+        self._rest += data
         items: list[Item] = []
-        at = _plain_texts(buffer, size, items)
-        if at < size:
-            self._rest = buffer[at:size]
-            items += self._leftover()
-        return items
-
-    def _grown(self) -> list[Item]:
-        spans: list[Item] = []
-        at = _plain_texts(self._rest, len(self._rest), spans)
-        items: list[Item] = [bytes(self._rest[span[0] : span[1]]) for span in spans if isinstance(span, tuple)]
-        del self._rest[:at]
+        del self._rest[: _plain_texts(self._rest, items)]
         return items + self._leftover() if self._rest else items
 
     def _leftover(self) -> list[Item]:
@@ -116,13 +102,13 @@ class Splitter:
         body, stop = _plain_text(self._rest, 0, len(self._rest))
         if body == _NOT_PLAIN:
             data, self._rest = self._rest, bytearray()
-            return self._odd(data)
+            return self._odd(bytes(data))
         if stop - body > MAX_MESSAGE:
             self._finished = True
             return [RemoteProtocolError("too_big", "a cable message of more than 64 MiB")]
         return []
 
-    def _odd(self, data: bytearray) -> list[Item]:
+    def _odd(self, data: bytes) -> list[Item]:
         slow = self._slow = self._slow or _Slow()
         items = slow.feed(data)
         if items and isinstance(items[-1], Close | RemoteProtocolError):
@@ -132,25 +118,25 @@ class Splitter:
         return items
 
 
-def _plain_texts(buffer: Buffer, end: int, spans: list[Item]) -> int:
-    """Append the payload span of every whole plain text from the start; return where they end."""
-    at = 0
+def _plain_texts(data: bytearray, texts: list[Item]) -> int:
+    """Append every whole plain text from the start; return where they end."""
+    at, end = 0, len(data)
     while at < end:
-        body, stop = _plain_text(buffer, at, end)
+        body, stop = _plain_text(data, at, end)
         if body <= 0 or stop > end:
             break
-        spans.append((body, stop))
+        texts.append(bytes(data[body:stop]))
         at = stop
     return at
 
 
-def _plain_text(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
+def _plain_text(data: bytearray, at: int, end: int) -> tuple[int, int]:
     """Return where the payload of the plain text frame at `at` begins and ends, or one of the two excuses."""
-    if buffer[at] != PLAIN_TEXT:
+    if data[at] != PLAIN_TEXT:
         return _NOT_PLAIN, 0
     if end - at < 2:
         return _HEADER_INCOMPLETE, 0
-    length = buffer[at + 1]
+    length = data[at + 1]
     if length < 126:
         return at + 2, at + 2 + length
     if length > 127:
@@ -158,7 +144,7 @@ def _plain_text(buffer: Buffer, at: int, end: int) -> tuple[int, int]:
     body, shortest = (at + 4, 126) if length == 126 else (at + 10, 1 << 16)
     if end < body:
         return _HEADER_INCOMPLETE, 0
-    length = int.from_bytes(buffer[at + 2 : body], "big")
+    length = int.from_bytes(data[at + 2 : body], "big")
     return (body, body + length) if shortest <= length < 1 << 63 else (_NOT_PLAIN, 0)
 
 
@@ -177,9 +163,9 @@ class _Slow:
     def at_rest(self) -> bool:
         return self._frames.header is None and not len(self._frames.buffer) and self._messages.opcode is None
 
-    def feed(self, data: bytearray) -> list[Item]:
+    def feed(self, data: bytes) -> list[Item]:
         items: list[Item] = []
-        self._frames.receive_bytes(bytes(data))
+        self._frames.receive_bytes(data)
         try:
             while (frame := self._frames.process_buffer()) is not None:
                 item = self._control(frame) if frame.opcode.iscontrol() else self._message(frame)

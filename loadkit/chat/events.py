@@ -27,31 +27,32 @@ CUSTOMER_EVENTS = frozenset(
 )
 
 
-class MessageCreated(msgspec.Struct, frozen=True):
-    """A message as `message.created` carries it; `conversation_id` is the display id, `echo_id` comes back as it was posted."""
+class MessageCreated(msgspec.Struct, frozen=True, gc=False):
+    """What we use of a message as `message.created` carries it.
+
+    `conversation_id` is the display id, `echo_id` comes back as it was posted.
+    """
 
     id: int
     conversation_id: int
-    message_type: int
     echo_id: Any = None
-    private: bool = False
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     data: MessageCreated
 
 
-class _Frame(msgspec.Struct):
+class _Frame(msgspec.Struct, gc=False):
     message: _Message
 
 
-_decoder = msgspec.json.Decoder(_Frame)
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 def created_message(frame: bytes) -> MessageCreated:
     """Return the message of a `message.created` frame. Raises RemoteProtocolError (`missing_key` where a key that we use is not there)."""
     try:
-        return _decoder.decode(frame).message.data
+        return _decode(frame).message.data
     except msgspec.ValidationError as error:
         raise RemoteProtocolError("missing_key", f"a message.created frame of an unexpected form: {error}") from None
     except msgspec.DecodeError:

@@ -7,7 +7,7 @@ engine would touch.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["QUESTION", "REPLY", "Marker", "needle"]
 
@@ -26,6 +26,11 @@ class Marker:
 
     def __str__(self) -> str:
         return f"lk{self.run}-{self.worker}-{self.kind}{self.number}"
+
+    @property
+    def reply(self) -> Marker:
+        """The stamp of the reply to this question."""
+        return replace(self, kind=REPLY)
 
     @classmethod
     def read(cls, text: object) -> Marker | None:

@@ -10,6 +10,7 @@ __all__ = ["Happenings"]
 
 MOST_EVENTS = 200
 MOST_SLOW, MOST_SLOW_OF_A_RUN = 5, 100
+_NOTHING_US = -(1 << 62)
 
 
 class Happenings:
@@ -28,6 +29,8 @@ class Happenings:
         self._events: list[dict[str, Any]] = []
         self._left_out = 0
         self._slow: list[tuple[int, int, Callable[[], dict[str, Any]]]] = []
+        self.slow_above_us = _NOTHING_US
+        """A response time up to here is none of this interval's slowest: it need not be offered."""
 
     def add(self, at_us: int, kind: str, fields: dict[str, Any]) -> None:
         """Keep one happening; `at_us` is Unix time."""
@@ -38,11 +41,13 @@ class Happenings:
 
     def slow(self, value_us: int, facts: Callable[[], dict[str, Any]]) -> None:
         """Offer a reply with its response time; the facts are asked for at the cut."""
-        if len(self._slow) >= MOST_SLOW and value_us <= self._slow[0][0]:
+        if value_us <= self.slow_above_us:
             return
         self._offered += 1
         keep = heapq.heappush if len(self._slow) < MOST_SLOW else heapq.heappushpop
         keep(self._slow, (value_us, self._offered, facts))
+        if len(self._slow) == MOST_SLOW:
+            self.slow_above_us = self._slow[0][0]
 
     def cut(self, at_us: int) -> list[dict[str, Any]]:
         """Return the happenings since the last cut and begin anew."""

@@ -43,7 +43,6 @@ class Reply:
         "sent_us",
         "status",
         "subscription",
-        "told",
         "unanswered",
         "undecided",
         "worker",
@@ -71,7 +70,7 @@ class Reply:
         self.sent_us = sent_us
         self.asked_us = asked_us
         self.also = also
-        self.copies: set[str] = set()
+        self.copies: frozenset[str] = frozenset()
         self.copies_counted = (0, 0)
         self.answered_us: int | None = None
         self.given_up_us: int | None = None
@@ -88,8 +87,7 @@ class Reply:
         self.refetched_ids: set[int] | None = None
         self.quality = ""
         self.end: str | None = None
-        self.marks: list[str] = []
-        self.told = False
+        self.marks: tuple[str, ...] = ()
 
     @property
     def posted(self) -> bool:

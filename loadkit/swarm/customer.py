@@ -28,10 +28,29 @@ Carry = Callable[[Request, Any], Any]
 class Customer:
     """One customer: `key` is the contact's source_id, the name of the subscription."""
 
+    __slots__ = (
+        "_changed",
+        "api",
+        "began_us",
+        "cable",
+        "carry",
+        "contact",
+        "conversation_id",
+        "conversations",
+        "key",
+        "newest_message",
+        "owed",
+        "unanswered",
+        "unechoed",
+        "was_confirmed",
+    )
+
     def __init__(self, api: ContactApi, carry: Carry) -> None:
         self.api = api
         self.carry = carry
         self.contact: Contact | None = None
+        self.key = ""
+        """The contact's source_id, "" before there is one."""
         self.conversation_id: int | None = None
         self.conversations: list[int] = []
         self.cable: Cable | None = None
@@ -40,16 +59,15 @@ class Customer:
         self.newest_message = 0
         self.unechoed: dict[str, int] = {}
         """Markers of own messages whose frame has not come, with their sent stamps (µs)."""
-        self.unanswered: set[int] = set()
-        """Numbers of the questions whose replies this customer waits for."""
+        self.unanswered: set[str] = set()
+        """Markers of the replies that this customer waits for."""
         self.owed = 0
         """Questions that an agent has picked up and not yet attempted to answer."""
-        self.changed = Event()
+        self._changed: Event | None = None
 
-    @property
-    def key(self) -> str:
-        """The source_id, "" before there is a contact."""
-        return self.contact.source_id if self.contact else ""
+    def become(self, contact: Contact) -> None:
+        """Take the contact that the server made for this customer."""
+        self.contact, self.key = contact, contact.source_id
 
     @property
     def is_open(self) -> bool:
@@ -61,9 +79,16 @@ class Customer:
         return self.was_confirmed or now_us - self.began_us > 10_000_000
 
     def notify(self) -> None:
-        """Wake whoever waits for an echo or a reply."""
-        self.changed.set()
-        self.changed.clear()
+        """Wake whoever waits for an echo or a reply; frames for which nobody waits cost nothing here."""
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the next `notify`, at most so long; return whether it came."""
+        if self._changed is None:
+            self._changed = Event()
+        return bool(self._changed.wait(seconds))
 
     def page(self, conversation_id: int, *, before: int | None = None) -> list[Message] | None:
         """Read a page of a conversation's history, newest page first; None where the request failed."""

@@ -11,7 +11,7 @@ from tests.bench.plan import WARM_ROUNDS, Plan, cpu_us
 
 
 class Pace:
-    """Call `event` once an event; `over` is true after the last."""
+    """Tell it what was seen; `over` is true after the last event."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -22,9 +22,12 @@ class Pace:
 
     def event(self) -> None:
         """Count an event, and at the end of a round tell the feeder."""
-        self._seen += 1
-        if self._seen == self._plan.sockets:
-            self._seen = 0
+        self.seen(self._seen + 1)
+
+    def seen(self, events: int) -> None:
+        """Take the number of events so far, and at the end of a round tell the feeder."""
+        self._seen = events
+        if events >= (self._rounds + 1) * self._plan.sockets:
             self._round()
 
     def _round(self) -> None:
@@ -40,7 +43,7 @@ class Pace:
         """Tell the feeder to go on."""
         os.write(1, b"\n")
 
-    def report(self, **more: Any) -> None:
-        """Print the result."""
-        sys.stdout.write(json.dumps({"cpu_us": self.took_us / self._plan.measured, **more}))
+    def report(self, *, later_us: float = 0.0, **more: Any) -> None:
+        """Print the result; `later_us` is what each event cost after it had been read."""
+        sys.stdout.write(json.dumps({"cpu_us": self.took_us / self._plan.measured + later_us, **more}))
         sys.stdout.flush()

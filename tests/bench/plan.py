@@ -73,7 +73,7 @@ def payload(n: int, number: int) -> bytes:
         "updated_at": "2026-11-23T21:22:34.213Z",
         "private": False,
         "status": "sent",
-        "source_id": None,
+        "source_id": marker(number),
         "content_type": "text",
         "content_attributes": {},
         "sender_type": "User",

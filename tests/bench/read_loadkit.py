@@ -13,7 +13,6 @@ import gc  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
 
 from gevent.event import Event  # noqa: E402
 from locust.env import Environment  # noqa: E402
@@ -36,22 +35,31 @@ UNCOUNTED = 50
 """Cables that are open before the memory of the others is taken."""
 
 
-class PacedWatch(Watch):
-    """The run's watch, and a count for the feeder."""
-
-    def __init__(self, pace: Pace, done: Event, *, whole: bool, **parts: Any) -> None:
-        super().__init__(RUN, on_back=lambda customer: None, on_failure=lambda *what: sys.exit(str(what)), **parts)
-        self._pace, self._done, self._whole = pace, done, whole
-        self.found = 0
+class Unmarked(Watch):
+    """A watch that is handed what was found and leaves it at that."""
 
     def marked(self, cable: Cable, payload: bytes, event: str, received_us: int, quality: str) -> None:
-        """Take a broadcast as a run does."""
-        self.found += 1
-        if self._whole:
-            super().marked(cable, payload, event, received_us, quality)
-        self._pace.event()
-        if self._pace.over:
-            self._done.set()
+        """Take a broadcast and make nothing of it."""
+
+
+class Pacer:
+    """Hears after every batch of reads, as a run does, and paces the feeder by what the receiver has counted."""
+
+    def __init__(self, plan: Plan, recorder: Recorder) -> None:
+        self.pace, self.done = Pace(plan), Event()
+        self.receiver = Receiver(needle(RUN), read_lag=self._read_lag)
+        self._recorder = recorder
+
+    @property
+    def found(self) -> int:
+        """How many events came."""
+        return self.receiver.frames.get("message.created", (0, 0))[0]
+
+    def _read_lag(self, lag_us: int) -> None:
+        self._recorder.latency("generator.read_lag", lag_us)
+        self.pace.seen(self.found)
+        if self.pace.over:
+            self.done.set()
 
 
 def rss_kib() -> float:
@@ -60,7 +68,7 @@ def rss_kib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-def expect(ledger: Ledger, plan: Plan) -> float:
+def expect(ledger: Ledger, plan: Plan, customers: list[Customer]) -> float:
     """Register every reply that will come; return the CPU µs that one costs."""
     began = cpu_us()
     for number in range(plan.sockets * plan.rounds):
@@ -68,7 +76,7 @@ def expect(ledger: Ledger, plan: Plan) -> float:
         reply = Reply(
             marker(number),
             conversation_id=n + 1,
-            subscription=f"s{n}",
+            subscription=customers[n].key,
             agent=0,
             worker=0,
             due_us=now_us,
@@ -84,31 +92,41 @@ def main(port: int, plan: Plan, *, whole: bool) -> None:
     """Open the cables, receive until the last event, then print the result."""
     pin(0)
     raise_limits()
-    recorder, samples, pace, done = Recorder(), Samples(Environment()), Pace(plan), Event()
+    recorder, samples = Recorder(), Samples(Environment())
     ledger = Ledger(recorder, deadline_us=60_000_000, lost_after_us=600_000_000)
-    watch = PacedWatch(pace, done, whole=whole, ledger=ledger, recorder=recorder, samples=samples)
-    receiver = Receiver(needle(RUN), read_lag=lambda lag_us: recorder.latency("generator.read_lag", lag_us))
+    watch = (Watch if whole else Unmarked)(
+        RUN,
+        0,
+        ledger=ledger,
+        recorder=recorder,
+        samples=samples,
+        on_back=lambda customer: None,
+        on_failure=lambda *what: sys.exit(str(what)),
+    )
+    pacer = Pacer(plan, recorder)
     customers = [Customer(None, None) for _ in range(plan.sockets)]  # type: ignore[arg-type]
     cables, before = [], 0.0
     for n, customer in enumerate(customers):
-        customer.contact = Contact(source_id=f"s{n}", pubsub_token="", id=n)
+        customer.become(Contact(source_id=f"s{n}", pubsub_token="", id=n))
         if n == UNCOUNTED:
             before = rss_kib()
-        cable = Cable(f"ws://127.0.0.1:{port}/cable", identifier(n), receiver=receiver, watcher=watch, tag=customer, presence_every=0)
-        cable.open()
-        cables.append(cable)
+        url, receiver = f"ws://127.0.0.1:{port}/cable", pacer.receiver
+        customer.cable = Cable(url, identifier(n), receiver=receiver, watcher=watch, tag=customer, presence_every=0)
+        customer.cable.open()
+        cables.append(customer.cable)
     held_kib = (rss_kib() - before) / max(1, plan.sockets - UNCOUNTED)
-    expecting = expect(ledger, plan)
+    expecting = expect(ledger, plan, customers)
     gc.collect()
-    pace.ready()
-    done.wait()
+    pacer.pace.ready()
+    pacer.done.wait()
     began = cpu_us()
     samples.flush()
-    flushed = (cpu_us() - began) / (plan.sockets * plan.rounds)
-    hits = recorder.cut().counters.get("reply.on_time", 0) if whole else watch.found
+    interval = recorder.cut()
+    later_us = (cpu_us() - began) / (plan.sockets * plan.rounds)
+    hits = interval.counters.get("reply.on_time", 0) if whole else pacer.found
     for cable in cables:
         cable.close()
-    pace.report(hits=hits, rss_kib=held_kib, attempt_us=expecting, locust_table_us=flushed)
+    pacer.pace.report(later_us=later_us, hits=hits, rss_kib=held_kib, attempt_us=expecting, hand_over_us=later_us)
 
 
 if __name__ == "__main__":

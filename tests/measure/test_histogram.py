@@ -100,6 +100,17 @@ def test_what_is_out_of_range_is_counted_and_in_nothing_else(value: int) -> None
     assert (histogram.mean_us, histogram.max_us, histogram.min_us, histogram.percentile(50)) == (None, None, None, None)
 
 
+def test_of_many_values_only_those_out_of_range_are_overflows() -> None:
+    """The values beside them are recorded as ever, with their quality."""
+    together, one_by_one = Histogram(), Histogram()
+    several = [-1, 5, HIGHEST_US + 1, 5, 70_000]
+    together.record_all(several, "bounded")
+    for value in several:
+        one_by_one.record(value, "bounded")
+    assert together == one_by_one
+    assert (together.count, together.over, together.bounded, together.sum_us) == (3, 2, 3, 70_010)
+
+
 def test_qualities_add_up_to_the_count() -> None:
     """Every value with a receive stamp has one quality; another word is refused."""
     histogram = Histogram()

@@ -96,6 +96,19 @@ def test_intervals_follow_each_other_without_gap() -> None:
     assert all(interval.end_us > interval.start_us for interval in intervals)
 
 
+def test_what_records_one_latency_goes_on_over_cuts() -> None:
+    """A caller asks once; each cut takes what came since the one before, whichever way it came."""
+    recorder = Recorder()
+    exact = recorder.into("reply.response", "exact")
+    cuts = []
+    for value in (5, 6):
+        exact(value)
+        recorder.latency("reply.response", value, "bounded")
+        cuts.append(recorder.cut().histograms)
+    assert cuts == [{"reply.response": Histogram({value: 2}, 2, 2 * value, exact=1, bounded=1)} for value in (5, 6)]
+    assert recorder.cut().histograms == {}
+
+
 def test_a_cut_leaves_gauges_and_nothing_else() -> None:
     """A gauge says how things stand; everything else begins anew, and what a receiver holds stays the same dictionary."""
     recorder = Recorder()
