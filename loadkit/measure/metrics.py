@@ -72,10 +72,16 @@ COUNTERS = _metrics(
     cable__deaf="cables that were open and pinged and yet heard nothing",
     question__asked="messages that customers sent and the server took",
     question__unseen="questions that no agent's cable had shown by the deadline",
+    desk__taken="questions that came to the desk: replies attempted, and those below",
     desk__cancelled="replies that were due after the stop and therefore never attempted",
-    schedule__dropped="arrivals that could not start in time",
+    desk__unpicked="questions that no agent was free to pick up before the stop, or before the customer left",
+    desk__unsent="replies that were due and got no connection to be sent on before the drain's bound",
+    schedule__offered="arrivals that the schedule intended",
+    schedule__started="arrivals that started, each with its lag",
+    schedule__dropped="arrivals that could not start in time: offered less started",
     throttled="requests answered 429",
-    iteration__finished="passes through the scenario that came to their end",
+    iteration__finished="arrivals that came to the end of what they wanted and left",
+    iteration__cut="arrivals that were still there when the run stopped, or that an exception ended",
     cable__wanted_seconds="cables that should have been open, summed over the seconds",
     cable__missing_seconds="cables that should have been open and were not, summed over the seconds",
     customers__wanted_seconds="customers that should have been there, summed over the seconds",
@@ -99,6 +105,7 @@ _FAMILIES = (
     ("http.", ".unanswered", "counter", "requests of this route that got no answer and therefore have no latency"),
     ("http.", "", "latency", "from a request sent to its answer"),
     ("reply.refused.", "", "counter", "replies refused in this way"),
+    ("schedule.dropped.", "", "counter", "arrivals dropped for this reason"),
     ("frames.", "", "counter", "frames of this event received on all cables"),
 )
 
@@ -108,7 +115,8 @@ CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in (*LATENCIES, *
 def find(name: str) -> Metric | None:
     """Return the metric of a name, the families included; else None.
 
-    Families: `http.<route>`, `http.<route>.failed`, `http.<route>.unanswered`, `reply.refused.<kind>` and `frames.<event>`.
+    Families: `http.<route>`, `http.<route>.failed`, `http.<route>.unanswered`, `reply.refused.<kind>`, `schedule.dropped.<reason>`
+    and `frames.<event>`.
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
