@@ -9,14 +9,19 @@ are corrected. Where each reply's time went is subtracted here, once. All stamps
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
+from loadkit.measure.histogram import QUALITIES
+from loadkit.measure.metrics import ENDS
+from loadkit.measure.pending import Pending
 from loadkit.measure.recorder import Recorder
 from loadkit.measure.reply import Reply
 
 __all__ = ["Ledger"]
 
 _SILENT = ("unanswered", "unreachable")
+_REGRETTED = ("lost", "undetermined")
+_COUNTERS = {end: f"reply.{end}" for end in ENDS}
 
 
 class Ledger:
@@ -36,15 +41,22 @@ class Ledger:
         self._by_message: dict[int, Reply] = {}
         self._order: deque[Reply] = deque()
         self._kept: dict[str, Reply] = {}
-        self._unsettled: dict[str, Reply] = {}
+        self._unsettled = Pending()
+        self._given_up: dict[str, Reply] = {}
         self._newest: dict[tuple[str, int], int] = {}
+        self.expected: Callable[[str], Reply | None] = self._replies.get
+        """Returns the reply with this marker whose frame or copies may come, None where there is none."""
         self.last_seen_us = 0
+        self._into = {
+            quality: tuple(recorder.into(name, quality) for name in ("reply.response", "reply.delivery", "answer.wait"))
+            for quality in QUALITIES
+        }
 
     def attempt(self, reply: Reply) -> None:
         """Begin to expect a reply: called the line before its first byte leaves (or when none could)."""
         self._recorder.count("reply.attempted")
         self._replies[reply.marker] = reply
-        self._unsettled[reply.marker] = reply
+        self._unsettled.add(reply)
         self._order.append(reply)
         if reply.sent_us is not None:
             self._recorder.latency("reply.lag", reply.sent_us - reply.due_us)
@@ -75,7 +87,7 @@ class Ledger:
             if reply.received_us is not None:
                 self._mark(reply, "unasked")
         elif message_id is None:
-            reply.unanswered = True
+            self._give_up(reply, at_us)
         else:
             self._learn_id(reply, message_id)
         self._judge(reply)
@@ -83,9 +95,17 @@ class Ledger:
     def unanswered(self, reply: Reply, at_us: int) -> None:
         """Note that the POST left and got no answer; the end waits for the frame or for the agent's message list."""
         reply.answered_us = None
-        reply.unanswered = True
-        reply.given_up_us = at_us
+        self._give_up(reply, at_us)
         self._judge(reply)
+
+    def _give_up(self, reply: Reply, at_us: int) -> None:
+        reply.unanswered, reply.given_up_us = True, at_us
+        if reply.message_id is None:
+            self._given_up[reply.marker] = reply
+
+    def unanswered_before(self, before_us: int) -> list[Reply]:
+        """Return the replies whose POSTs were given up before a moment and of which no message id is known."""
+        return [reply for reply in self._given_up.values() if (reply.given_up_us or 0) <= before_us]
 
     def listed(self, reply: Reply, message_id: int | None, *, readable: bool = True) -> None:
         """Note what the agent's message list said of an unanswered reply: its message id, that it lacks it, or that it cannot be read.
@@ -106,16 +126,22 @@ class Ledger:
 
         The reply is returned whatever the cable: its own, a further session's, or another contact's (`misrouted`).
         """
+        if received_us > self.last_seen_us:
+            self.last_seen_us = received_us
         reply = self._replies.get(marker)
-        self.last_seen_us = max(self.last_seen_us, received_us)
+        if reply is None or reply.received_us is not None or subscription != reply.subscription:
+            return self._seen_besides(reply, subscription, message_id)
+        self._deliver(reply, message_id, received_us, quality)
+        return reply
+
+    def _seen_besides(self, reply: Reply | None, subscription: str, message_id: int) -> Reply | None:
+        """Take a frame that is no first one on the customer's own cable."""
         if reply is None:
             self._recorder.count("reply.stray")
         elif subscription in reply.also:
             self._copy(reply, subscription)
         elif subscription != reply.subscription:
             self._mark(reply, "misrouted")
-        elif reply.received_us is None:
-            self._deliver(reply, message_id, received_us, quality)
         elif message_id == reply.message_id:
             self._mark(reply, "duplicate")
         else:  # a second message with the same marker, as a proxy that repeats a POST makes it
@@ -127,18 +153,27 @@ class Ledger:
         """Take the first frame on the customer's own cable."""
         if self.newest(reply.subscription, reply.conversation_id, message_id):
             self._mark(reply, "out_of_order")
-        self._learn_id(reply, message_id)
+        if reply.message_id is None:
+            self._learn_id(reply, message_id)
         reply.received_us, reply.quality = received_us, quality
-        self._time(reply)
+        response, delivery, wait = self._into[quality]
+        response_us = received_us - reply.due_us
+        response(response_us)
+        if response_us > self._recorder.happenings.slow_above_us:
+            self._recorder.slow(response_us, reply.facts)
+        if reply.sent_us is not None:
+            delivery(received_us - reply.sent_us)
+        if reply.asked_us is not None:
+            wait(received_us - reply.asked_us)
         if reply.refusal and reply.refusal not in _SILENT:
             self._mark(reply, "unasked")
-        self._judge(reply)
+        self._reach(reply, "on_time" if response_us <= self.deadline_us else "late")
 
     def _copy(self, reply: Reply, subscription: str) -> None:
         """Take a frame on another verified subscription of the same contact."""
         if subscription in reply.copies:
             self._mark(reply, "duplicate")
-        reply.copies.add(subscription)
+        reply.copies |= {subscription}
         self._count_copies(reply)
 
     def _count_copies(self, reply: Reply) -> None:
@@ -157,6 +192,14 @@ class Ledger:
             self._newest[key] = message_id
         return message_id < before
 
+    def misrouted(self, marker: str) -> None:
+        """Note that another process saw a reply of ours on a cable of its own."""
+        reply = self._replies.get(marker)
+        if reply is None:
+            self._recorder.count("reply.stray")
+        else:
+            self._mark(reply, "misrouted")
+
     def refetched(self, subscription: str, message_ids: Iterable[int], *, open_since_us: int | None = None) -> list[Reply]:
         """Note the message ids that an answer of the Client API held for a customer; return the replies that it showed for the first time.
 
@@ -172,7 +215,7 @@ class Ledger:
                 reply.refetched = True
                 reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
                 self._judge(reply)
-        for reply in self._unsettled.values():
+        for reply in self._unsettled:
             if reply.message_id is None and reply.subscription == subscription:
                 reply.refetched_ids = (reply.refetched_ids or set()) | ids
                 reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
@@ -186,61 +229,53 @@ class Ledger:
     def _learn_id(self, reply: Reply, message_id: int) -> None:
         if reply.message_id is None:
             reply.message_id = message_id
+            self._given_up.pop(reply.marker, None)
             self._by_message[message_id] = reply
             if reply.refetched_ids and message_id in reply.refetched_ids:
                 reply.refetched = True
         reply.refetched_ids = None
 
-    def _time(self, reply: Reply) -> None:
-        """Record the latencies that end with the first frame."""
-        received = reply.received_us
-        if received is None:
-            return
-        latency, quality = self._recorder.latency, reply.quality
-        latency("reply.response", received - reply.due_us, quality)
-        self._recorder.slow(received - reply.due_us, reply.facts)
-        if reply.sent_us is not None:
-            latency("reply.delivery", received - reply.sent_us, quality)
-        if reply.asked_us is not None:
-            latency("answer.wait", received - reply.asked_us, quality)
-
     def _mark(self, reply: Reply, mark: str) -> None:
         if mark not in reply.marks:
-            reply.marks.append(mark)
+            reply.marks += (mark,)
             self._recorder.count(f"reply.{mark}")
             if mark != "duplicate":
                 self._recorder.event(mark, **reply.facts())
 
     def _judge(self, reply: Reply, now_us: int | None = None) -> None:
         """Bring a reply's end up to date and correct the counters by the difference."""
-        end = self._end_of(reply, now_us)
-        overdue = now_us is not None and reply.sent_us is not None and now_us >= reply.lost_from_us + self.lost_after_us
-        if end is None or (end == "recovered" and reply.awaited and not overdue):
-            self._unsettled[reply.marker] = reply
+        self._reach(reply, self._end_of(reply, now_us), now_us)
+
+    def _reach(self, reply: Reply, end: str | None, now_us: int | None = None) -> None:
+        if end is None or (end == "recovered" and reply.awaited and not self._is_overdue(reply, now_us)):
+            self._unsettled.add(reply)
         else:
-            self._unsettled.pop(reply.marker, None)
+            self._unsettled.discard(reply)
         if end != reply.end:
             self._change(reply, end)
-        if reply.marker in self._kept and self._may_retire(reply):
+        if self._kept and reply.marker in self._kept and self._may_retire(reply):
             self._order.append(self._kept.pop(reply.marker))
+
+    def _is_overdue(self, reply: Reply, now_us: int | None) -> bool:
+        return now_us is not None and reply.sent_us is not None and now_us >= reply.lost_from_us + self.lost_after_us
 
     def _change(self, reply: Reply, end: str | None) -> None:
         """Replace a reply's end by another one, in the counters and among the happenings."""
-        count, event = self._recorder.count, self._recorder.event
-        if reply.end is not None:
-            count(f"reply.{reply.end}", -1)
-        if reply.end == "lost":
+        count, event, before = self._recorder.count, self._recorder.event, reply.end
+        if before is not None:
+            count(_COUNTERS[before], -1)
+        if before == "lost":
             event("found", end=end, **reply.facts())
-        if reply.end == "refused":
+        elif before == "refused":
             count(f"reply.refused.{reply.refused_as}", -1)
         reply.end = end
         if end is not None:
-            count(f"reply.{end}")
+            count(_COUNTERS[end])
         if end == "refused":
             reply.refused_as = reply.refusal
             count(f"reply.refused.{reply.refused_as}")
             event("refused", reason=reply.refusal, **reply.facts())
-        elif end in ("lost", "undetermined"):
+        elif end in _REGRETTED:
             event(end, **reply.facts())
         if reply.also:
             self._count_copies(reply)
@@ -262,7 +297,7 @@ class Ledger:
     def tick(self, now_us: int) -> None:
         """Declare lost what is overdue, and retire what can have no more copies; call it about once a second."""
         horizon = now_us - self.lost_after_us
-        for reply in [r for r in self._unsettled.values() if r.sent_us is not None and r.lost_from_us <= horizon]:
+        for reply in [r for r in self._unsettled if r.sent_us is not None and r.lost_from_us <= horizon]:
             self._judge(reply, now_us)
         while self._order and self._copies_until(self._order[0]) <= horizon:
             reply = self._order.popleft()
@@ -284,27 +319,24 @@ class Ledger:
 
     def _retire(self, reply: Reply) -> None:
         self._replies.pop(reply.marker, None)
+        self._given_up.pop(reply.marker, None)
         if reply.message_id is not None:
             self._by_message.pop(reply.message_id, None)
         if self._log:
             self._recorder.delivery(reply.line())
 
-    def pending(self) -> Iterator[Reply]:
-        """Yield the replies that the drain waits for: without an end yet, or recovered and their frame still under way."""
-        yield from self._unsettled.values()
-
     def pending_of(self, subscription: str) -> int:
         """Return for how many replies of one customer the drain waits."""
-        return sum(reply.subscription == subscription for reply in self._unsettled.values())
+        return self._unsettled.of(subscription)
 
     @property
     def pending_count(self) -> int:
-        """For how many replies the drain waits."""
+        """For how many replies the drain waits: those without an end yet, or recovered and their frame still under way."""
         return len(self._unsettled)
 
     def close(self, now_us: int) -> None:
         """End the run: what has no end and is too young to be lost becomes undetermined, and every line is written."""
-        for reply in list(self._unsettled.values()):
+        for reply in list(self._unsettled):
             self._judge(reply, now_us)
             if reply.end is None:
                 reply.undecided = True
@@ -312,5 +344,6 @@ class Ledger:
         for reply in sorted((*self._kept.values(), *self._order), key=lambda reply: reply.due_us):
             self._retire(reply)
         self._unsettled.clear()
+        self._given_up.clear()
         self._kept.clear()
         self._order.clear()

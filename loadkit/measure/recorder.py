@@ -13,10 +13,17 @@ import msgspec
 
 from loadkit import clock
 from loadkit.measure.happenings import Happenings
-from loadkit.measure.histogram import Histogram
+from loadkit.measure.histogram import QUALITIES, Histogram
 from loadkit.measure.metrics import ENDS, find
+from loadkit.measure.workers import WorkerTotals
 
-__all__ = ["ErrorRow", "Interval", "Recorder", "Totals"]
+__all__ = ["BROKEN", "MASTER", "ErrorRow", "Interval", "Recorder", "Totals"]
+
+BROKEN = "broken"
+"""The kind of an error of the generator's own, which voids a run; its place says what broke."""
+
+MASTER = -1
+"""The worker's number of what the master itself records: it generates nothing."""
 
 MOST_ERRORS = 200
 EXAMPLE_LENGTH = 300
@@ -52,7 +59,7 @@ class Interval(msgspec.Struct):
 
 
 class Recorder:
-    """Takes the samples of one process and cuts them into intervals."""
+    """Takes the samples of one process and cuts them into intervals. Latencies are kept as they come and find their buckets at the cut."""
 
     def __init__(self, *, worker: int = 0) -> None:
         self.worker = worker
@@ -61,7 +68,8 @@ class Recorder:
         self._unix_offset_us = clock.unix_us() - clock.now_us()
         self._start_us = self._unix_us()
         self._gauges: dict[str, float] = {}
-        self._happenings = Happenings()
+        self._latencies: dict[tuple[str, str | None], list[int]] = {}
+        self.happenings = Happenings()
         self._reset()
 
     def _unix_us(self) -> int:
@@ -70,23 +78,35 @@ class Recorder:
 
     def _reset(self) -> None:
         self._counters: dict[str, int] = {}
-        self._histograms: dict[str, Histogram] = {}
         self._errors: dict[tuple[str, str], ErrorRow] = {}
         self._deliveries: list[str] = []
 
     def latency(self, name: str, value_us: int, quality: str | None = None) -> None:
         """Record one latency (µs) of a declared metric, with the quality of its receive stamp where it ends on one."""
-        histogram = self._histograms.get(name)
-        if histogram is None:
-            self._check(name, "latency")
-            histogram = self._histograms[name] = Histogram()
-        histogram.record(value_us, quality)
+        values = self._latencies.get((name, quality))
+        if values is None:
+            values = self._values(name, quality)
+        values.append(value_us)
+
+    def into(self, name: str, quality: str | None = None) -> Callable[[int], None]:
+        """Return what records latencies of one metric and quality, over all cuts: for a caller at whom every frame arrives."""
+        return self._values(name, quality).append
+
+    def _values(self, name: str, quality: str | None) -> list[int]:
+        """Return the list, ever the same, that collects these latencies until the cut."""
+        self._check(name, "latency")
+        if quality is not None and quality not in QUALITIES:
+            raise ValueError(f"{quality!r} is no quality of a stamp: there are {', '.join(QUALITIES)}")
+        return self._latencies.setdefault((name, quality), [])
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a declared counter; a negative number takes back what was counted before."""
-        if name not in self._counters:
+        counters = self._counters
+        if name in counters:
+            counters[name] += n
+        else:
             self._check(name, "counter")
-        self._counters[name] = self._counters.get(name, 0) + n
+            counters[name] = n
 
     def gauge(self, name: str, value: float) -> None:
         """Set a declared gauge; it keeps its value over the intervals until it is set again."""
@@ -99,7 +119,7 @@ class Recorder:
         now = self._unix_us()
         row = self._errors.get((kind, where))
         if row is None:
-            if len(self._errors) >= MOST_ERRORS:
+            if len(self._errors) >= MOST_ERRORS and kind != BROKEN:
                 kind, where, example = OTHER_ERRORS
             row = self._errors.setdefault((kind, where), ErrorRow(kind, where, 0, now, now, example[:EXAMPLE_LENGTH]))
         row.count += count
@@ -107,11 +127,11 @@ class Recorder:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Keep a single happening for events.jsonl: a lost reply, a note. At most two hundred an interval; a note counts the others."""
-        self._happenings.add(self._unix_us(), kind, fields)
+        self.happenings.add(self._unix_us(), kind, fields)
 
     def slow(self, value_us: int, facts: Callable[[], dict[str, Any]]) -> None:
         """Offer a reply for the slowest ones of events.jsonl; its facts are asked for at the cut, when more of them are known."""
-        self._happenings.slow(value_us, facts)
+        self.happenings.slow(value_us, facts)
 
     def delivery(self, line: str) -> None:
         """Keep a line for deliveries.csv."""
@@ -135,16 +155,24 @@ class Recorder:
             end_us=max(now, self._start_us + 1),
             counters={name: n for name, n in self._counters.items() if n},
             gauges=dict(self._gauges),
-            histograms=self._histograms,
+            histograms=self._bucketed(),
             frames=frames,
             errors=list(self._errors.values()),
-            events=self._happenings.cut(now),
+            events=self.happenings.cut(now),
             deliveries=self._deliveries,
         )
         self._seq += 1
         self._start_us = interval.end_us
         self._reset()
         return interval
+
+    def _bucketed(self) -> dict[str, Histogram]:
+        histograms: dict[str, Histogram] = {}
+        for (name, quality), values in self._latencies.items():
+            if values:
+                histograms.setdefault(name, Histogram()).record_all(values, quality)
+                values.clear()
+        return histograms
 
 
 class Totals:
@@ -157,6 +185,7 @@ class Totals:
         self.histograms: dict[str, Histogram] = {}
         self.frames: dict[str, list[int]] = {}
         self.errors: dict[tuple[str, str], ErrorRow] = {}
+        self.workers: dict[int, WorkerTotals] = {}
         self._standing: dict[str, dict[int, tuple[int, int, float]]] = {}
         self.start_us: int | None = None
         self.end_us: int | None = None
@@ -175,6 +204,8 @@ class Totals:
             self._stand(name, value, interval)
         for row in interval.errors:
             self._fold(row)
+        if interval.worker != MASTER:
+            self.workers.setdefault(interval.worker, WorkerTotals()).add(interval)
         self.start_us = interval.start_us if self.start_us is None else min(self.start_us, interval.start_us)
         self.end_us = interval.end_us if self.end_us is None else max(self.end_us, interval.end_us)
 
@@ -193,7 +224,7 @@ class Totals:
 
     def _fold(self, row: ErrorRow) -> None:
         kind, where, example = row.kind, row.where, row.example
-        if (kind, where) not in self.errors and len(self.errors) >= MOST_ERRORS:
+        if (kind, where) not in self.errors and len(self.errors) >= MOST_ERRORS and kind != BROKEN:
             kind, where, example = OTHER_ERRORS
         mine = self.errors.get((kind, where))
         if mine is None:

@@ -80,9 +80,9 @@ class Threshold:
         if self.metric == "reply.lost" and totals.undetermined_share > UNDETERMINED_LIMIT:
             return None
         n = _counted(totals, self.metric)
+        whole = _whole(totals, self.metric) if _has_rate(self.metric) else 0
         if self.aggregate == "count":
-            return n
-        whole = _whole(totals, self.metric)
+            return n if whole or not self.metric.startswith("http.") else None
         return n / whole if whole else None
 
     def _latency(self, histogram: Histogram) -> float | None:
@@ -109,6 +109,8 @@ def _whole(totals: Totals, metric: str) -> int:
         return totals.reply("attempted")
     if metric.startswith("reply."):
         return totals.reply("accepted")
+    if metric == "schedule.dropped":
+        return totals.counters.get("schedule.offered", 0)
     routes = {name.removesuffix(".unanswered") for name in (*totals.histograms, *totals.counters) if name.startswith("http.")}
     if metric == "throttled":
         return sum(_requests(totals, route) for route in routes if not route.endswith(".failed"))
@@ -123,7 +125,7 @@ def _requests(totals: Totals, route: str) -> int:
 
 
 def _has_rate(metric: str) -> bool:
-    family = {"reply.accepted", "throttled", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
+    family = {"reply.accepted", "throttled", "schedule.dropped", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
     return metric in family or metric.startswith("reply.refused.") or metric.endswith((".failed", ".unanswered"))
 
 

@@ -5,7 +5,7 @@ A slow target never makes a run suspect; a generator that could not keep up, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loadkit import units
@@ -14,7 +14,7 @@ from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
 from loadkit.measure.threshold import UNDETERMINED_LIMIT
 
-__all__ = ["LIMITS", "Reason", "Validity", "examine", "limits_with"]
+__all__ = ["LIMITS", "Reason", "Validity", "examine", "limits_with", "voids"]
 
 READ_LATE = 0.02
 """p99 of the read lag, in seconds, from which bounded stamps are worth a word."""
@@ -27,10 +27,17 @@ LIMITS: dict[str, float] = {
     "generator.cpu": 0.9,
     "cable.missing": 0.02,
     "customers.dead": 0.01,
+    "schedule.dropped": 0.01,
     "reply.undetermined": UNDETERMINED_LIMIT,
     "reply.unclear_stamps": 0.05,
 }
 """Limits by name: lags in seconds, the others shares. `lag_void` is the p99 of the hub's lag from which a run is void."""
+
+_WORKERS = "workers."
+"""How the names of the doubts about workers begin; they have no limit."""
+
+_NOT_THE_GENERATORS = ("cap_reached", "stopped")
+"""Reasons of a dropped arrival that say nothing about the generator: a target so slow that all the users are busy, and the stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +69,36 @@ def limits_with(overrides: Mapping[str, float | str] | None) -> dict[str, float]
     return limits
 
 
-def examine(totals: Totals, *, limits: Mapping[str, float] = LIMITS, faults: Mapping[str, str] | None = None) -> Validity:
-    """Return the validity of a run. `faults` are things that void it whatever the numbers say: a name and a sentence each."""
+def examine(
+    totals: Totals,
+    *,
+    limits: Mapping[str, float] = LIMITS,
+    faults: Mapping[str, str] | None = None,
+    workers: Sequence[tuple[str, str]] = (),
+) -> Validity:
+    """Return the validity of a run.
+
+    `faults` are things that void it whatever the numbers say, a name and a sentence each; `workers` are names and
+    sentences of doubts about workers, which make it suspect.
+    """
     void = [Reason(name, 1, 0, text) for name, text in (faults or {}).items()]
     void += _void(totals, limits)
-    suspect = _suspect(totals, limits)
+    suspect = [Reason(name, 1, 0, text) for name, text in workers] + _suspect(totals, limits)
     state = "void" if void else "suspect" if suspect else "valid"
     return Validity(state, tuple(void + suspect))
+
+
+def voids(name: str) -> bool:
+    """Return whether a reason of this name voids a run; the others make it suspect."""
+    return name == "generator.lag_void" or not (name in LIMITS or name.startswith(_WORKERS))
+
+
+def _dropped_share(totals: Totals) -> float:
+    """Return the share of the intended arrivals that did not start for reasons of the generator's."""
+    counters = totals.counters
+    offered = counters.get("schedule.offered", 0)
+    dropped = counters.get("schedule.dropped", 0) - sum(counters.get(f"schedule.dropped.{reason}", 0) for reason in _NOT_THE_GENERATORS)
+    return dropped / offered if offered else 0.0
 
 
 def _p99_s(totals: Totals, name: str) -> float:
@@ -107,6 +137,7 @@ def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
         ("generator.cpu", totals.highest.get("generator.cpu", 0.0), "the generator used {} of a core at its peak"),
         ("cable.missing", missing / wanted if wanted else 0.0, "{} of the wanted cables were not open"),
         ("customers.dead", dead / asked if asked else 0.0, "{} of the wanted customers were not there"),
+        ("schedule.dropped", _dropped_share(totals), "{} of the intended arrivals were not started, for reasons of the generator's own"),
         (
             "reply.undetermined",
             totals.undetermined_share,

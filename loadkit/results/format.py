@@ -30,6 +30,7 @@ __all__ = [
     "Header",
     "IntervalLine",
     "LatencyLine",
+    "WorkerEnd",
 ]
 
 SCHEMA = 1
@@ -58,13 +59,29 @@ class Header(msgspec.Struct, kw_only=True):
     notes: list[str] = []
 
 
+class WorkerEnd(msgspec.Struct, kw_only=True):
+    """What became of a worker: `state` finished, left (by itself, drained) or lost; `since` is when it left or fell silent (ISO 8601).
+
+    `silences` are those after which it came back, each as "from … to …"; `missed` counts the intervals that never came.
+    """
+
+    worker: int
+    name: str
+    state: str = "finished"
+    since: str = ""
+    reason: str = ""
+    silences: list[str] = []
+    missed: int = 0
+
+
 class End(msgspec.Struct, kw_only=True):
-    """How a run ended: `ended_by` time, user or signal; `seconds` from start to stop; `faults` void it whatever it measured."""
+    """How a run ended: `ended_by` time, user, signal or crash; `seconds` from start to stop; `faults` void it whatever it measured."""
 
     ended_by: str
     seconds: float
     drain_seconds: float = 0.0
     faults: dict[str, str] = {}
+    workers: list[WorkerEnd] = []
 
 
 class LatencyLine(msgspec.Struct):

@@ -11,6 +11,7 @@ from loadkit.measure import threshold, validity, verdict
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.metrics import COUNTERS, ENDS, LATENCIES, MARKS
 from loadkit.measure.recorder import Totals
+from loadkit.measure.workers import WorkerTotals
 from loadkit.results.format import End, Header
 from loadkit.results.reader import Run
 
@@ -29,7 +30,8 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
     lines = threshold.parse_all(header.thresholds if thresholds is None else thresholds)
     judged = [line.judge(totals) for line in lines]
     faults = dict(end.faults) if end else {"crash": "the run's process died: what follows ends with its last written interval"}
-    believed = validity.examine(totals, limits=validity.LIMITS | header.limits, faults=faults)
+    limits = validity.LIMITS | header.limits
+    believed = validity.examine(totals, limits=limits, faults=faults, workers=_doubtful_workers(totals, end))
     ended_by = end.ended_by if end else "crash"
     spoken = verdict.pronounce(totals, believed, judged, ended_by=ended_by)
     return {
@@ -59,6 +61,7 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
             }
             for row in sorted(totals.errors.values(), key=lambda row: -row.count)
         ],
+        "workers": _workers(totals, end),
     }
 
 
@@ -79,6 +82,49 @@ def _run(header: Header, totals: Totals, end: End | None) -> dict[str, Any]:
     }
 
 
+def _doubtful_workers(totals: Totals, end: End | None) -> list[tuple[str, str]]:
+    """Return a name and a sentence for every worker that was lost, was silent for a while, or whose intervals did not all come."""
+    doubts = []
+    for worker in end.workers if end else []:
+        name, mine = f"worker {worker.worker} ({worker.name})", totals.workers.get(worker.worker)
+        if worker.state == "lost":
+            flight = f"replies in flight there, now undetermined: {mine.open}" if mine else "it had reported nothing"
+            doubts.append(("workers.lost", f"{name} was lost at {worker.since}: {worker.reason}; {flight}"))
+        doubts += [("workers.silent", f"{name} was silent {silence} and came back") for silence in worker.silences]
+        if worker.missed:
+            doubts.append(("workers.missed", f"{worker.missed} intervals of {name} never came: what they counted is missing here"))
+    return doubts
+
+
+def _workers(totals: Totals, end: End | None) -> list[dict[str, Any]]:
+    """Return a row a worker, by rank."""
+    ends = {worker.worker: worker for worker in end.workers} if end else {}
+    rows = []
+    for rank in sorted(totals.workers.keys() | ends.keys()):
+        mine, ended = totals.workers.get(rank, WorkerTotals()), ends.get(rank)
+        rows.append(
+            {
+                "worker": rank,
+                "name": ended.name if ended else "",
+                "state": ended.state if ended else "finished" if end else "lost",
+                "since": ended.since if ended else "",
+                "reason": ended.reason if ended else "",
+                "silences": ended.silences if ended else [],
+                "intervals": mine.intervals,
+                "missed_intervals": ended.missed if ended else 0,
+                "replies": mine.attempted,
+                "undetermined": mine.undetermined + mine.open,
+                "lag_p99_ms": units.ms(mine.lag.percentile(99)),
+                "lag_max_ms": units.ms(mine.lag.max_us),
+                "cpu_max": mine.highest.get("generator.cpu"),
+                "open_files_max": mine.highest.get("generator.open_files"),
+                "cable_open_max": mine.highest.get("cable.open"),
+                "customers_max": mine.highest.get("customers"),
+            }
+        )
+    return rows
+
+
 def _copies(totals: Totals) -> dict[str, int]:
     owed, seen = totals.counters.get("copies.owed", 0), totals.counters.get("copies.seen", 0)
     return {"owed": owed, "seen": seen, "missing": owed - seen}
@@ -93,7 +139,7 @@ def _counter_names(totals: Totals) -> list[str]:
     elsewhere = {f"reply.{name}" for name in ("attempted", "accepted", *ENDS, *MARKS)} | {"copies.owed", "copies.seen"}
     ours = [metric.name for metric in COUNTERS if metric.name not in elsewhere]
     routes = {f"{name}.failed" for name in totals.histograms if name.startswith("http.")}
-    return ours + sorted(routes | {name for name in totals.counters if name.startswith(("http.", "reply.refused."))})
+    return ours + sorted(routes | {name for name in totals.counters if name.startswith(("http.", "reply.refused.", "schedule.dropped."))})
 
 
 def _metric(histogram: Histogram) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Every call blocks on the disk: in a load generator it belongs into the thread po
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,7 +18,17 @@ from loadkit.measure.recorder import Interval
 from loadkit.measure.reply import DELIVERY_COLUMNS
 from loadkit.results import format as fmt
 
-__all__ = ["Writer", "make_folder"]
+__all__ = ["Writer", "make_folder", "make_parent"]
+
+
+def make_parent(parent: Path) -> None:
+    """Make the folder in which run folders are made, and see that it can be written. Raises ResultsError."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            return
+    except OSError as error:
+        raise ResultsError(f"results cannot be written to {parent}: {error.strerror}") from None
 
 
 def make_folder(parent: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from loadkit.errors import SettingsError
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Interval, Totals
 from loadkit.measure.threshold import Judged
-from loadkit.measure.validity import LIMITS, Validity, examine, limits_with
+from loadkit.measure.validity import LIMITS, Validity, examine, limits_with, voids
 from loadkit.measure.verdict import pronounce, requests_failed
 
 GOOD = {"reply.attempted": 10_000, "reply.on_time": 10_000}
@@ -33,6 +33,13 @@ def stamps(bounded: int, exact: int, *, read_lag_us: int = 21_000) -> Totals:
     return made
 
 
+def arrivals(**dropped: int) -> Totals:
+    """Totals of ten thousand intended arrivals, of which these were dropped."""
+    n = sum(dropped.values())
+    reasons = {f"schedule.dropped.{reason}": count for reason, count in dropped.items()}
+    return totals({"schedule.offered": 10_000, "schedule.started": 10_000 - n, "schedule.dropped": n} | reasons)
+
+
 TABLE = [
     (totals(), "valid", []),
     (Totals(), "void", ["reply.attempted"]),
@@ -52,6 +59,11 @@ TABLE = [
     (stamps(bounded=60, exact=40, read_lag_us=500), "valid", []),
     (stamps(bounded=0, exact=0), "valid", []),
     (totals(reply__response=59_000_000), "valid", []),
+    (arrivals(generator_late=100), "valid", []),
+    (arrivals(generator_late=101), "suspect", ["schedule.dropped"]),
+    (arrivals(no_idle_user=40, generator_late=30, worker_lost=31), "suspect", ["schedule.dropped"]),
+    (arrivals(cap_reached=9000, stopped=800, no_idle_user=100), "valid", []),
+    (totals({"schedule.offered": 0, "schedule.dropped": 0}), "valid", []),
 ]
 
 
@@ -71,13 +83,35 @@ def test_a_fault_voids_whatever_the_numbers_say() -> None:
     assert (validity.state, validity.reasons[0].text) == ("void", "a listener raised")
 
 
+def test_every_doubtful_worker_is_a_doubt_of_its_own() -> None:
+    """Two lost workers and a silent one are three reasons, which need no limit; they make a run suspect and do not void it."""
+    doubts = [
+        ("workers.lost", "worker 0 (a) was lost"),
+        ("workers.lost", "worker 1 (b) was lost"),
+        ("workers.silent", "worker 2 (c) was silent"),
+    ]
+    validity = examine(totals(), workers=doubts)
+    assert validity.state == "suspect"
+    assert [(reason.name, reason.text) for reason in validity.reasons] == doubts
+
+
+def test_what_voids_a_run_can_be_told_by_its_name() -> None:
+    """A reason's name alone tells a void run's reasons from doubts, whatever the numbers were."""
+    seen = totals(generator__lag=1_200_000)
+    seen.counters["reply.attempted"] = 0
+    reasons = examine(seen, faults={"crash": "the process died"}, workers=[("workers.lost", "worker 1 (b) was lost")]).reasons
+    assert [reason.name for reason in reasons if voids(reason.name)] == ["crash", "reply.attempted", "generator.lag_void"]
+    assert [reason.name for reason in reasons if not voids(reason.name)] == ["workers.lost", "generator.lag_p99", "generator.lag_max"]
+
+
 def test_limits_can_be_overridden() -> None:
     """In people's words or numbers; what applied is in the reasons."""
-    limits = limits_with({"generator.lag_p99": "200ms", "generator.cpu": "99%", "generator.lag_void": 5})
+    limits = limits_with({"generator.lag_p99": "200ms", "generator.cpu": "99%", "generator.lag_void": 5, "schedule.dropped": "5%"})
     assert {name: limits[name] for name in limits if limits[name] != LIMITS[name]} == {
         "generator.lag_p99": 0.2,
         "generator.cpu": 0.99,
         "generator.lag_void": 5.0,
+        "schedule.dropped": 0.05,
     }
     assert examine(totals(generator__lag=150_000), limits=limits).state == "valid"
     assert limits_with(None) == LIMITS
