@@ -1,9 +1,13 @@
-# make demo: a run and its report in about a minute. make test: everything that CI runs. Both need nothing but Python 3.11 or newer.
+# make demo: a run and its report in about a minute. make test and make test-oldest: everything that CI runs, the second on the oldest
+# Locust that pyproject.toml allows. All need nothing but Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDEST ?= .venv-oldest
+OLDEST_LOCUST := $(shell sed -n 's/.*"locust>=\([0-9.]*\)".*/\1/p' pyproject.toml).*
+ON_OLDEST := tests/swarm $(wildcard $(addprefix tests/system/test_,workers.py web.py endings.py arrivals.py))
 
-.PHONY: demo install install-test test bench clean
+.PHONY: demo install install-test test test-oldest bench clean
 
 demo: install
 	$(BIN)/loadkit demo
@@ -28,8 +32,18 @@ test: install-test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+$(OLDEST)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --upgrade pip
+	grep -vE '^(locust|gevent)==' constraints.txt > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/pip install --quiet --editable ".[test]" "locust==$(OLDEST_LOCUST)" --constraint $(OLDEST)/constraints.txt
+	touch $@
+
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider $(ON_OLDEST)
+
 bench: install-test
 	$(BIN)/python -m tests.bench
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(OLDEST) dist build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class Progress:
         self._shown = elapsed
         text = self._line(message)
         if self._terminal:
-            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # a line that wraps could not be taken back
+            print(f"\r\x1b[2K{text[: width - 1]}", end="", file=sys.stderr, flush=True)
             self._open = True
         else:
             print(text, file=sys.stderr, flush=True)
@@ -45,22 +47,31 @@ class Progress:
             f"{message['lost']} lost"
         )
 
+    def note(self, text: str) -> None:
+        """Say something that stays."""
+        if not self._quiet:
+            self.close()
+            print(text, file=sys.stderr, flush=True)
+
     def close(self) -> None:
         """Leave the moving line standing."""
         if self._open:
             print(file=sys.stderr)
+            self._open = False
 
     @staticmethod
     def closing(summary: dict[str, Any], folder: Path) -> str:
         """Return the closing summary of a run."""
         replies, response = summary["replies"], summary["metrics"]["reply.response"]
         delivery = summary["metrics"]["reply.delivery"]
+        seconds = summary["run"]["seconds"]
+        rate = f", {replies['attempted'] / seconds:.3g} a second" if seconds else ""
         lines = [
             f"verdict: {summary['verdict']} (exit code {summary['exit_code']}), measurement {summary['validity']['state']}",
             *(f"  {reason['text']}" for reason in summary["validity"]["reasons"]),
             f"replies: {replies['attempted']} attempted = {replies['accepted']} accepted + {replies['refused']} refused; accepted = "
             f"{replies['on_time']} on time + {replies['late']} late + {replies['recovered']} recovered + {replies['lost']} lost + "
-            f"{replies['undetermined']} undetermined",
+            f"{replies['undetermined']} undetermined{rate}",
             "response (from due):  " + _percentiles(response),
             "delivery (from sent): " + _percentiles(delivery),
         ]

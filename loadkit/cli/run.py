@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Any
 from loadkit.cli import scenarios
 from loadkit.cli.progress import Progress
 from loadkit.errors import UsageError
+from loadkit.lifeline import LIFELINE, PROGRESS
 
 __all__ = ["main"]
 
@@ -58,11 +60,23 @@ def main(arguments: list[str]) -> int:
 
 def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str]) -> list[str]:
     command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
-    if not ours.web:
+    given = {option.split("=")[0] for option in passed_on}
+    if "--processes" in given and not given & {"--worker", "--master-bind-port", "--master-port"}:
+        # A port of this run's own: a worker left over elsewhere would join on the usual one. And on this machine alone.
+        port = str(_free_port())
+        command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    if not ours.web and "--worker" not in given:
         command += ["--headless", "--only-summary"]
-        if not any(option.split("=")[0] in ("--loglevel", "-L") for option in passed_on):
-            command += ["--loglevel", "WARNING"]
+    if not ours.web and not given & {"--loglevel", "-L"}:
+        command += ["--loglevel", "WARNING"]
     return command
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 class _Parent:
@@ -72,6 +86,7 @@ class _Parent:
         self._ours = ours
         self._command = command
         self._asked = 0
+        self._progress = Progress(quiet=ours.quiet)
         self._folder: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -79,7 +94,7 @@ class _Parent:
         lifeline_read, lifeline_write = os.pipe()
         progress_read, progress_write = os.pipe()
         os.set_blocking(progress_write, False)
-        environment = {**os.environ, "LOADKIT_LIFELINE": str(lifeline_read), "LOADKIT_PROGRESS": str(progress_write)}
+        environment = {**os.environ, LIFELINE: str(lifeline_read), PROGRESS: str(progress_write)}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
         self._child = subprocess.Popen(
@@ -106,6 +121,7 @@ class _Parent:
             return
         if self._asked == 1:
             self._child.send_signal(signal.SIGTERM)
+            self._progress.note("loadkit run: draining; once more ends it at once")
         else:
             self._clear_group()
 
@@ -116,7 +132,7 @@ class _Parent:
             return
 
     def _follow(self, pipe: IO[str]) -> None:
-        progress = Progress(quiet=self._ours.quiet)
+        progress = self._progress
         for line in pipe:
             try:
                 message = json.loads(line)
@@ -130,9 +146,11 @@ class _Parent:
 
     def _conclude(self, code: int) -> int:
         if self._asked > 1:
+            if self._folder is not None:
+                self._progress.note(f"loadkit run: ended at once; what was recorded can be read: loadkit report {self._folder}")
             return INTERRUPTED
         if self._folder is None:
-            if code == 0 and not self._ours.web:
+            if code == 0 and not self._ours.web and "--worker" not in self._command:
                 print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
                 return VOID
             return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE

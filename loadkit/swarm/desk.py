@@ -13,18 +13,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import gevent
+from gevent import GreenletExit
 from gevent.pool import Group
 
 from loadkit import clock
 from loadkit.chat import models, routes
 from loadkit.chat.agent import AgentClient
 from loadkit.chat.answers import refusal
-from loadkit.chat.marker import REPLY, Marker
+from loadkit.chat.marker import Marker
 from loadkit.errors import AnswerError, RemoteProtocolError, TransportError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
 from loadkit.measure.reply import Reply
 from loadkit.swarm.customer import Customer
+from loadkit.swarm.exchanges import Exchanges
 from loadkit.workload.delay import Delay, lognormal
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from loadkit.swarm.samples import Samples
 
 __all__ = ["Agent", "Desk", "Question"]
+
+_ROUTE = routes.AGENT_MESSAGE_CREATE.name
 
 
 class Agent:
@@ -59,15 +63,16 @@ class Agent:
 class Question:
     """A customer's message on its way to an agent: `sent_us` the line before the request, `seen_us` None until the desk knows of it."""
 
-    __slots__ = ("conversation_id", "customer", "marker", "posted", "seen_us", "sent_us", "settled")
+    __slots__ = ("conversation_id", "customer", "forgotten", "marker", "posted_us", "seen_us", "sent_us", "settled")
 
     def __init__(self, marker: Marker, customer: Customer, conversation_id: int, sent_us: int) -> None:
         self.marker = marker
         self.customer = customer
         self.conversation_id = conversation_id
         self.sent_us = sent_us
-        self.posted = False
+        self.posted_us: int | None = None
         self.settled = False
+        self.forgotten = False
         self.seen_us: int | None = None
 
 
@@ -81,16 +86,19 @@ class Desk:
         ledger: Ledger,
         recorder: Recorder,
         samples: Samples,
+        exchanges: Exchanges,
         deadline_us: int,
         on_failure: Callable[[gevent.Greenlet], None],
     ) -> None:
-        self._ledger, self._recorder, self._samples = ledger, recorder, samples
+        self._ledger, self._recorder, self._samples, self._exchanges = ledger, recorder, samples, exchanges
         self._deadline_us = deadline_us
         self._on_failure = on_failure
         self._idle = list(agents)
         heapq.heapify(self._idle)
         self._expected: dict[str, Question] = {}
         self._waiting: deque[Question] = deque()
+        self._stale = 0
+        self._of: dict[Customer, set[Question]] = {}
         self._holding: dict[Agent, tuple[Question, gevent.Greenlet]] = {}
         self._sending = Group()
         self._closed = False
@@ -101,14 +109,18 @@ class Desk:
     def expect(self, question: Question) -> None:
         """Expect a question on an agent's cable."""
         self._expected[str(question.marker)] = question
+        self._of.setdefault(question.customer, set()).add(question)
 
     def settle(self, question: Question, *, taken: bool, refused: bool = False) -> None:
         """Note how the customer's request ended: taken, refused, or without an answer. One that was shown is answered in any case."""
-        question.posted, question.settled = taken, True
+        question.settled = True
         if taken:
+            question.posted_us = clock.now_us()
             self._recorder.count("question.asked")
         if question.seen_us is not None or refused:
             self._expected.pop(str(question.marker), None)
+        if refused and question.seen_us is None:
+            self._release(question)
 
     def seen(self, marker: str, received_us: int, quality: str) -> None:
         """Take a question from an agent's cable; further agents' copies say nothing new."""
@@ -122,32 +134,51 @@ class Desk:
             del self._expected[marker]
 
     def tick(self, now_us: int) -> None:
-        """Hand over the questions that no agent's cable has shown by the deadline."""
+        """Hand over the questions that no agent's cable has shown within the deadline of their being saved; they are seen now, not then."""
         for marker, question in list(self._expected.items()):
-            if now_us - question.sent_us < self._deadline_us:
-                continue
-            if question.seen_us is None and question.posted:
+            if question.posted_us is None:
+                if question.settled and now_us - question.sent_us >= self._deadline_us:
+                    del self._expected[marker]
+                    self._release(question)
+            elif now_us - question.posted_us >= self._deadline_us:
                 self._recorder.count("question.unseen")
-                self._take(question, question.sent_us + self._deadline_us)
-            if question.settled:
+                self._take(question, now_us)
                 del self._expected[marker]
 
     def _take(self, question: Question, seen_us: int) -> None:
         question.seen_us = seen_us
+        self._recorder.count("desk.taken")
         if self._closed:
+            self._leave_unpicked(question)
             return
         self._waiting.append(question)
         if self._idle:
             self._pick_up(heapq.heappop(self._idle))
 
+    def _release(self, question: Question) -> None:
+        """Let go of a question that is the desk's no longer: picked up, refused, or forgotten."""
+        mine = self._of.get(question.customer)
+        if mine is not None:
+            mine.discard(question)
+            if not mine:
+                del self._of[question.customer]
+
+    def _leave_unpicked(self, question: Question) -> None:
+        self._release(question)
+        self._recorder.count("desk.unpicked")
+
     # The agents.
 
     def _pick_up(self, agent: Agent) -> None:
         """Let a free agent take the oldest question, if there is one."""
+        while self._waiting and self._waiting[0].forgotten:
+            self._waiting.popleft()
+            self._stale -= 1
         if not self._waiting or self._closed:
             heapq.heappush(self._idle, agent)
             return
         question = self._waiting.popleft()
+        self._release(question)
         seen_us = question.seen_us or 0
         picked_us = max(seen_us, agent.free_us)
         self._recorder.latency("desk.wait", picked_us - seen_us)
@@ -164,7 +195,7 @@ class Desk:
         self._pick_up(agent)
 
     def _send(self, agent: Agent, question: Question, due_us: int) -> None:
-        customer, marker = question.customer, str(Marker(question.marker.run, question.marker.worker, REPLY, question.marker.number))
+        customer, marker = question.customer, str(question.marker.reply)
         reply = Reply(
             marker,
             conversation_id=question.conversation_id,
@@ -184,18 +215,21 @@ class Desk:
         except TransportError as error:
             self._unanswered(reply, customer, error)
             return
-        message_id, kind, problem = None, refusal(answer.status, answer.body), ""
+        except GreenletExit:
+            self._cut_off(reply, customer)
+            raise
+        message_id, kind, example = None, refusal(answer.status, answer.body), answer.body[:200].decode("utf-8", "replace")
+        problem = kind
         if not kind:
             try:
                 message_id = models.decode(answer.body, models.AgentMessage, "the agent's reply").id
             except RemoteProtocolError as error:
-                problem = error.kind
-                self._recorder.error(problem, routes.AGENT_MESSAGE_CREATE.name, str(error))
-        self._post_done(answer.answered_us - answer.sent_us, len(answer.body), kind or problem)
-        if kind:
-            self._recorder.error(kind, routes.AGENT_MESSAGE_CREATE.name, answer.body[:200].decode("utf-8", "replace"))
-        if kind == "throttled":
-            self._recorder.count("throttled")
+                problem, example = error.kind, str(error)
+        took_us = answer.answered_us - answer.sent_us
+        self._exchanges.answered(_ROUTE, took_us)
+        if problem:
+            self._exchanges.failed(_ROUTE, problem, example)
+        self._samples.http("POST", _ROUTE, took_us, len(answer.body), problem)
         self._ledger.answered(
             reply, answer.answered_us, status=answer.status, message_id=message_id, request_id=answer.request_id, refusal=kind
         )
@@ -205,46 +239,53 @@ class Desk:
         self._ledger.attempt(reply)
 
     def _unanswered(self, reply: Reply, customer: Customer, error: TransportError) -> None:
-        self._recorder.error(error.kind, routes.AGENT_MESSAGE_CREATE.name, str(error))
-        now_us = clock.now_us()
+        self._exchanges.unanswered(_ROUTE, error.kind, str(error))
+        self._samples.http("POST", _ROUTE, None, 0, error.kind)
         if reply.sent_us is None:
             self._attempt(reply, customer)
             self._ledger.unsendable(reply)
         else:
-            self._ledger.unanswered(reply, now_us)
-        self._recorder.count("http.agent.message.create.unanswered")
-        self._post_done(None, 0, error.kind)
+            self._ledger.unanswered(reply, clock.now_us())
 
-    def _post_done(self, took_us: int | None, size: int, problem: str) -> None:
-        name = routes.AGENT_MESSAGE_CREATE.name
-        if took_us is not None:
-            self._recorder.latency(f"http.{name}", took_us)
-        if problem:
-            self._recorder.count(f"http.{name}.failed")
-        self._samples.http("POST", name, took_us, size, problem)
+    def _cut_off(self, reply: Reply, customer: Customer) -> None:
+        """Account for a reply whose sending the end of the drain has cut: on its way, or still waiting for a connection."""
+        if reply.sent_us is None:
+            customer.owed -= 1
+            self._recorder.count("desk.unsent")
+        else:
+            self._ledger.unanswered(reply, clock.now_us())
 
     # Leaving and ending.
 
     @property
     def waiting(self) -> int:
         """How many questions wait for a free agent."""
-        return len(self._waiting)
+        return len(self._waiting) - self._stale
 
     @property
     def sending(self) -> int:
-        """How many replies are due and not yet answered."""
-        return len(self._sending)
+        """How many replies are due, or will be before the stop, and are not yet answered."""
+        return len(self._sending) + (len(self._holding) if self._closed else 0)
 
     def forget(self, customer: Customer) -> None:
         """Forget the questions of a customer who leaves, those that no agent has picked up."""
-        self._waiting = deque(question for question in self._waiting if question.customer is not customer)
-        for marker in [marker for marker, question in self._expected.items() if question.customer is customer]:
-            del self._expected[marker]
+        for question in list(self._of.get(customer, ())):
+            self._expected.pop(str(question.marker), None)
+            if question.seen_us is None:
+                self._release(question)
+            else:
+                question.forgotten = True
+                self._stale += 1
+                self._leave_unpicked(question)
 
     def close(self, stop_us: int) -> None:
         """Stop: nothing more is picked up, and a reply due later than the stop is cancelled; what is due goes out."""
         self._closed = True
+        for question in self._waiting:
+            if not question.forgotten:
+                self._leave_unpicked(question)
         self._waiting.clear()
+        self._stale = 0
         for agent, (question, timer) in list(self._holding.items()):
             if agent.free_us > stop_us:
                 timer.kill(block=False)
@@ -252,24 +293,32 @@ class Desk:
                 question.customer.owed -= 1
                 self._recorder.count("desk.cancelled")
 
-    def list_unanswered(self, replies: list[Reply]) -> None:
-        """Ask the agents' message lists about replies whose POSTs got no answer, a conversation at a time."""
-        for conversation_id in {reply.conversation_id for reply in replies}:
-            asked = {reply.marker: reply for reply in replies if reply.conversation_id == conversation_id}
-            agent = next(agent for agent in self.agents if agent.profile.id == next(iter(asked.values())).agent)
-            try:
-                found = agent.client.find_messages(conversation_id, set(asked))
-            except (AnswerError, RemoteProtocolError, TransportError) as error:
-                self._recorder.error(error.kind, routes.AGENT_MESSAGE_LIST.name, str(error))
-                for reply in asked.values():
-                    self._ledger.listed(reply, None, readable=False)
-                continue
-            for marker, reply in asked.items():
-                self._ledger.listed(reply, found.get(marker))
+    def list_unanswered(self, conversation_id: int, replies: list[Reply]) -> None:
+        """Ask an agent's message list about a conversation's replies whose POSTs got no answer."""
+        asked = {reply.marker: reply for reply in replies}
+        agent = next(agent for agent in self.agents if agent.profile.id == replies[0].agent)
+        try:
+            found = agent.client.find_messages(conversation_id, set(asked))
+        except (AnswerError, RemoteProtocolError, TransportError) as error:
+            self._recorder.error(error.kind, routes.AGENT_MESSAGE_LIST.name, str(error))
+            for reply in replies:
+                self._ledger.listed(reply, None, readable=False)
+            return
+        for marker, reply in asked.items():
+            self._ledger.listed(reply, found.get(marker))
+
+    def cut(self) -> None:
+        """Cut the POSTs that are still under way, and those whose moment has come and that have not begun."""
+        for question, timer in self._holding.values():
+            timer.kill(block=False)
+            question.customer.owed -= 1
+            self._recorder.count("desk.unsent")
+        self._holding.clear()
+        gevent.sleep(0)  # a greenlet that is killed before it began would account for nothing
+        self._sending.kill(block=True, timeout=1)
 
     def end(self) -> None:
-        """Cut what is still under way and close the agents' cables and connections."""
-        self._sending.kill(block=True, timeout=1)
+        """Close the agents' cables and connections."""
         for agent in self.agents:
             if agent.cable is not None:
                 agent.cable.close()

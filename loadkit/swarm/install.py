@@ -8,26 +8,31 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import gevent
 import locust.log
+import psutil
+from gevent.event import Event
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadkit.errors import LoadkitError, SettingsError, UsageError
+from loadkit import lifeline
+from loadkit.errors import LoadkitError, UsageError
 from loadkit.measure.validity import limits_with
-from loadkit.swarm import patches, settings, webui
+from loadkit.results.writer import make_parent
+from loadkit.swarm import messages, patches, settings, shapes, webui
 from loadkit.swarm.desk import Agent
-from loadkit.swarm.keeper import PROGRESS_VARIABLE, Keeper
+from loadkit.swarm.local import Local
 from loadkit.swarm.look import Look, look
-from loadkit.swarm.run import Run
+from loadkit.swarm.master import Master
 from loadkit.swarm.settings import RunSettings
+from loadkit.swarm.worker import Worker, place_of
 
-__all__ = ["LIFELINE_VARIABLE", "install"]
+__all__ = ["install"]
 
-LIFELINE_VARIABLE = "LOADKIT_LIFELINE"
 _log = logging.getLogger("loadkit")
 
 
@@ -46,6 +51,10 @@ def install(
     events.test_stopping.add_listener(kit.test_stopping)
     events.test_stop.add_listener(kit.test_stop)
     events.user_error.add_listener(kit.user_error)
+    events.report_to_master.add_listener(kit.report_to_master)
+    events.worker_report.add_listener(kit.worker_report)
+    events.worker_connect.add_listener(kit.worker_connect)
+    events.heartbeat_sent.add_listener(kit.heartbeat_sent)
     events.quitting.add_listener(kit.quitting)
 
 
@@ -55,9 +64,10 @@ class _Kit:
     def __init__(self, agents: type[Agent], thresholds: tuple[str, ...], validity: Mapping[str, float | str] | None) -> None:
         self._agents, self._thresholds, self._validity = agents, thresholds, validity
         self._ready: tuple[RunSettings, Look] | None = None
-        self._keeper: Keeper | None = None
-        self._drained = False
+        self._node: Local | Master | Worker | None = None
         self._signalled = False
+        self._initialised = Event()
+        self._own_target = ""
         self._pages: list[subprocess.Popen[bytes]] = []
         self._limits: dict[str, float] = {}
         patches.apply()
@@ -66,112 +76,213 @@ class _Kit:
         """Add our options, and keep the web UI on this machine unless told otherwise."""
         settings.add_options(parser)
         parser.set_defaults(web_host="127.0.0.1")
+        if parser.prog == "__main__.py":
+            parser.prog = "loadkit run"
+
+    # Before any load.
 
     def init(self, environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
         """Check everything that was given and look at the target once, before any load; what is wrong ends Locust with exit code 2."""
         options: Any = environment.parsed_options
+        # Registered after Locust's own, it is called before it: there is still a master to tell, and a run to stop.
+        environment.events.quitting.add_listener(self.leaving)  # type: ignore[no-untyped-call]
+        if isinstance(runner, WorkerRunner):
+            self._own_target = options.target
+            self._listen_to_master(runner)
+            self._initialised.set()
+            return
         try:
-            if isinstance(runner, MasterRunner | WorkerRunner):
-                raise SettingsError("this version of loadkit runs in one process: leave out --processes, --master and --worker")
             self._limits = limits_with(self._validity)
             if web_ui is None or options.autostart:
                 self._ready = self.prepare(environment)
+                if line := shapes.choose(environment, self._ready[0], runner):
+                    print(f"loadkit: {line}", file=sys.stderr, flush=True)
             else:
                 self._check_web(environment)
         except UsageError as error:
             print(f"loadkit: {error}", file=sys.stderr, flush=True)
+            for child in psutil.Process().children():
+                child.terminate()  # forked workers, which still look for their master
             raise SystemExit(error.exit_code) from None
-        if os.environ.get(PROGRESS_VARIABLE):
+        if isinstance(runner, MasterRunner):
+            self._listen_to_workers(runner)
+        if lifeline.has_parent():
             logging.getLogger("locust.stats_logger").disabled = True
         self._hold_lifeline()
         if web_ui is not None:
-            webui.install(environment, web_ui, self._prepare_from_form)
+            webui.install(environment, web_ui, self._prepare_from_form, self._is_draining)
 
     def _check_web(self, environment: Environment) -> None:
         """A target that the form may still complete is no reason not to start the web UI; a file that cannot be used is."""
         options: Any = environment.parsed_options
         if options.target or options.thresholds:
-            settings.read(options, os.environ, scenario_thresholds=self._thresholds)
+            environment.host = settings.read(options, os.environ, scenario_thresholds=self._thresholds).target.host
 
     def prepare(self, environment: Environment) -> tuple[RunSettings, Look]:
         """Return the settings and what the first look saw. Raises UsageError."""
         wanted = settings.read(environment.parsed_options, os.environ, scenario_thresholds=self._thresholds)
         environment.host = wanted.target.host
-        return wanted, look(wanted.target)
+        seen = look(wanted.target)
+        make_parent(wanted.results)
+        return wanted, seen
 
     def _prepare_from_form(self, environment: Environment) -> None:
         self._ready = self.prepare(environment)
+        shapes.choose(environment, self._ready[0], environment.runner)
+
+    def _is_draining(self) -> bool:
+        return self._node is not None and self._node.drain.begun
+
+    def _prepare_worker(self, environment: Environment) -> tuple[RunSettings, Look]:
+        """Read what the master was given, with the master's host and this machine's own target file, if it has one. Raises UsageError."""
+        options: Any = copy(environment.parsed_options)
+        options.target = self._own_target or options.target
+        options.host = options.i_own_this_host = environment.host  # the master has asked whose it is
+        wanted = settings.read(options, os.environ, scenario_thresholds=self._thresholds)
+        return wanted, look(wanted.target)
+
+    # Master and workers.
+
+    def _listen_to_master(self, runner: WorkerRunner) -> None:
+        def on(kind: str, do: Any) -> None:
+            def listener(environment: Environment, msg: Any, **_: Any) -> None:
+                if isinstance(self._node, Worker):
+                    do(self._node, msg.data)
+
+            runner.register_message(kind, listener, concurrent=True)
+
+        on(messages.SHARES, Worker.obey_shares)
+        on(messages.DRAIN, Worker.obey_drain)
+        on(messages.CLOSE, Worker.obey_close)
+        on(messages.MISROUTED, lambda node, data: node.run.misrouted(data["marker"]))
+
+    def _listen_to_workers(self, runner: MasterRunner) -> None:
+        def listener(environment: Environment, msg: Any, **_: Any) -> None:
+            if isinstance(self._node, Master):
+                self._node.said(msg.type, msg.node_id, msg.data or {})
+
+        for kind in messages.TO_MASTER:
+            runner.register_message(kind, listener)
+
+    def report_to_master(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        """Let intervals ride in Locust's report."""
+        if isinstance(self._node, Worker):
+            self._node.report(data)
+
+    def worker_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        """Merge what a worker reports."""
+        if isinstance(self._node, Master):
+            self._node.report(client_id, data)
+
+    def worker_connect(self, client_id: str, **_: Any) -> None:
+        """Give a worker that joins in mid-run its place."""
+        if isinstance(self._node, Master):
+            self._node.connected(client_id)
+
+    def heartbeat_sent(self, client_id: str, timestamp: float, **_: Any) -> None:
+        """Note a sign of life: Locust's master answers each heartbeat of a worker by one."""
+        if isinstance(self._node, Master):
+            self._node.fleet.hear(client_id)
+
+    # The run.
 
     def test_start(self, environment: Environment, **_: Any) -> None:
         """Make the run and its folder, and seat the agents."""
-        if self._ready is None:
-            self._ready = self.prepare(environment)
-        wanted, seen = self._ready
+        if environment.runner is None:
+            self._initialised.wait()  # a worker that joins late may be told to start before it has heard of `init`
         environment.process_exit_code = None
         locust.log.unhandled_greenlet_exception = False
-        self._drained = False
-        run = Run(environment, wanted, seen, agent_class=self._agents)
-        scenario = Path(environment.locustfile or "scenario").stem
-        self._keeper = Keeper(run, run.header(scenario=scenario, limits=self._limits))
-        environment.loadkit = run  # type: ignore[attr-defined]
-        run.start()
-        _log.info("results go to %s", self._keeper.folder)
+        runner = environment.runner
+        if isinstance(runner, WorkerRunner):
+            self._start_worker(environment, runner)
+            return
+        wanted, seen = self._ready or self.prepare(environment)
+        if isinstance(runner, MasterRunner):
+            self._node = Master(environment, wanted, seen, limits=self._limits, give_up=lambda: self._give_up(environment))
+        else:
+            self._node = Local(environment, wanted, seen, agents=self._agents, limits=self._limits)
+        _log.info("results go to %s", self._node.record.folder)
+
+    def _start_worker(self, environment: Environment, runner: WorkerRunner) -> None:
+        environment.process_exit_code = 0  # the master speaks the verdict
+        try:
+            place = place_of(runner)
+            wanted, seen = self._prepare_worker(environment)
+            self._node = Worker(environment, wanted, seen, place, agents=self._agents)
+        except UsageError as error:
+            environment.loadkit = None  # type: ignore[attr-defined]
+            environment.process_exit_code = error.exit_code
+            _log.error("%s", error)
+            runner.send_message(messages.UNABLE, {"text": str(error)})
+
+    @staticmethod
+    def _give_up(environment: Environment) -> None:
+        """End a run that a worker cannot take part in; never from a message's own greenlet, which must go on to listen."""
+        runner: Any = environment.runner
+        gevent.spawn(runner.quit if environment.web_ui is None else runner.stop)
 
     def test_stopping(self, environment: Environment, **_: Any) -> None:
         """Drain, while customers and agents still hold their cables."""
-        if self._keeper is None or self._drained:
-            return
-        self._drained = True
-        self._keeper.stopped()
-        self._keeper.run.drain()
-        self._keeper.drained()
+        if self._node is not None:
+            self._node.drain()
 
     def test_stop(self, environment: Environment, **_: Any) -> None:
         """Close everything, write the summary, and let a child process make the page."""
-        keeper, self._keeper, self._ready = self._keeper, None, None
-        if keeper is None:
-            return
-        keeper.run.end()
+        node, self._node, self._ready = self._node, None, None
+        environment.loadkit = None  # type: ignore[attr-defined]
+        if isinstance(node, Worker):
+            node.end()
+        elif node is not None:
+            self._conclude(environment, node)
+
+    def _conclude(self, environment: Environment, node: Local | Master) -> None:
         if locust.log.unhandled_greenlet_exception:
-            keeper.run.fault("listener", "a listener or a greenlet raised an exception; Locust's log has it")
+            node.record.fault("listener", "a listener or a greenlet raised an exception; Locust's log has it")
         try:
-            summary = keeper.finish("signal" if self._signalled else "user" if _by_hand(environment) else "time")
+            summary = node.end("signal" if self._signalled else "user" if _by_hand(environment) else "time")
         except LoadkitError as error:
             _log.error("%s", error)
             environment.process_exit_code = 4
             return
         environment.process_exit_code = summary["exit_code"]
-        _log.info("verdict: %s (%s)", summary["verdict"], keeper.folder)
-        self._pages.append(_make_page(keeper.folder))
+        _log.info("verdict: %s (%s)", summary["verdict"], node.record.folder)
+        self._pages.append(_make_page(node.record.folder))
 
     def user_error(self, user_instance: Any, exception: Exception, tb: Any, **_: Any) -> None:
         """Count a customer's task that ended in an exception."""
-        if self._keeper is not None:
-            self._keeper.run.recorder.count("user.failed")
-            self._keeper.run.recorder.error("user_failed", type(user_instance).__name__, f"{type(exception).__name__}: {exception}")
+        if isinstance(self._node, Local | Worker):
+            recorder = self._node.run.recorder
+            recorder.count("user.failed")
+            user = getattr(user_instance, "user", user_instance)  # Locust hands over the task set that was at work
+            recorder.error("user_failed", type(user).__name__, f"{type(exception).__name__}: {exception}")
+
+    # The end.
+
+    def leaving(self, environment: Environment, **_: Any) -> None:
+        """Stop a run that a signal interrupts, before Locust fixes the exit code; a worker drains and reports before it goes."""
+        runner: Any = environment.runner
+        if isinstance(self._node, Worker):
+            self._node.leave()
+        elif runner is not None and runner.state in ("spawning", "running"):
+            self._signalled = True
+            runner.stop(send_stop_to_client=False) if isinstance(runner, MasterRunner) else runner.stop()
 
     def quitting(self, environment: Environment, **_: Any) -> None:
-        """Stop a run that a signal interrupts (Locust fixes the exit code before it stops), and wait for the pages."""
-        runner = environment.runner
-        if runner is not None and runner.state in ("spawning", "running"):
-            self._signalled = True
-            runner.stop()
+        """Wait for the pages, last of all."""
         for page in self._pages:
             page.wait()
         self._pages.clear()
 
     @staticmethod
     def _hold_lifeline() -> None:
-        """End like on SIGTERM when the parent is gone: the other end of this pipe lives in the parent alone."""
-        number = os.environ.get(LIFELINE_VARIABLE)
-        if not number:
+        """End like on SIGTERM when the parent is gone."""
+        descriptor = lifeline.lifeline()
+        if descriptor is None:
             return
-        descriptor = int(number)
-        os.set_blocking(descriptor, False)
         watcher = gevent.get_hub().loop.io(descriptor, 1)
 
         def parent_gone() -> None:
-            if os.read(descriptor, 1) == b"":
+            if lifeline.is_cut(descriptor):
                 watcher.stop()
                 os.kill(os.getpid(), signal.SIGTERM)
 

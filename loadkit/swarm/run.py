@@ -1,4 +1,4 @@
-"""One run in one process: everything that lives from its start to its summary, put together here and nowhere else.
+"""A run in one process: everything that lives there from its start to its end, put together here and nowhere else.
 
 Longer than other modules because it is the one place where the rooms meet; each method only hands on.
 """
@@ -6,13 +6,9 @@ Longer than other modules because it is the one place where the rooms meet; each
 from __future__ import annotations
 
 import itertools
-import platform
 import random
-import secrets
 import ssl
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import gevent
@@ -29,58 +25,84 @@ from loadkit.chat.marker import Marker, needle
 from loadkit.chat.routes import CABLE
 from loadkit.errors import LoadkitError
 from loadkit.measure.ledger import Ledger
-from loadkit.measure.recorder import Recorder
-from loadkit.results.format import Header
+from loadkit.measure.recorder import BROKEN, Recorder
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Agent, Desk
+from loadkit.swarm.exchanges import Exchanges
+from loadkit.swarm.gate import Gate
+from loadkit.swarm.listing import Listing
 from loadkit.swarm.look import Look
+from loadkit.swarm.place import Place
 from loadkit.swarm.pulse import Pulse
 from loadkit.swarm.samples import Samples
 from loadkit.swarm.settings import RunSettings
 from loadkit.swarm.watch import Watch
+from loadkit.workload.arrivals import Schedule
 from loadkit.workload.persona import Personas, Pools
 
 __all__ = ["Run"]
 
-_PACKAGES = ("locust", "gevent", "websocket-client", "msgspec")
+LISTING_US = 5_000_000
+"""How long after it was given up a reply's POST is looked up in the agents' lists while a run lasts."""
+
+LAST_LOOK = 15.0
+"""Seconds that the last reads of histories and lists may take after the drain's bound, each."""
 
 
 class Run:
     """A run: settings, recorder, ledger, receiver, desk. Made at `test_start`, found again by `Run.of(environment)`."""
 
-    def __init__(self, environment: Environment, settings: RunSettings, look: Look, *, agent_class: type[Agent], worker: int = 0) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        settings: RunSettings,
+        look: Look,
+        place: Place,
+        *,
+        agent_class: type[Agent],
+        on_foreign: Callable[[Marker], None] | None = None,
+    ) -> None:
         self.environment, self.settings, self.look = environment, settings, look
-        self.worker = worker
-        self.id = secrets.token_hex(4)
-        self.started_us, self.started_unix_us = clock.now_us(), clock.unix_us()
+        self.id, self.worker, self._place = place.run, place.rank, place
         self.stopping = False
-        self.faults: dict[str, str] = {}
+        self._inboxes = itertools.cycle(settings.target.inboxes)
         self.customers: set[Customer] = set()
         self._leaving: dict[Customer, int] = {}
         self._numbers, self._people = itertools.count(1), itertools.count(1)
-        self._rng = random.Random(f"{settings.seed}:{worker}")
+        self._rng = random.Random(f"{settings.seed}:{self.worker}")
         self._pool: Any = None
         self._frames: dict[str, tuple[int, int]] = {}
         self._helpers = Group()
         self.ssl_context = _ssl_context(settings)
-        self.personas = Personas(Pools.make(settings.seed + worker), self.new_random("texts"))
-        self.recorder = Recorder(worker=worker)
+        self.personas = Personas(Pools.make(settings.seed + self.worker), self.new_random("texts"))
+        self.recorder = Recorder(worker=self.worker)
+        self.exchanges = Exchanges(self.recorder)
         self.samples = Samples(environment)
         deadline_us, lost_after_us = round(settings.deadline * 1e6), round(settings.lost_after * 1e6)
         self.ledger = Ledger(self.recorder, deadline_us=deadline_us, lost_after_us=lost_after_us, log=settings.log_deliveries)
         self.watch = Watch(
-            self.id, ledger=self.ledger, recorder=self.recorder, samples=self.samples, on_back=self._on_back, on_failure=self.fault
-        )
-        self.receiver = Receiver(needle(self.id), read_lag=lambda lag_us: self.recorder.latency("generator.read_lag", lag_us))
-        self.desk = Desk(
-            [self._agent(agent_class, n) for n in range(settings.agent_count)],
+            self.id,
+            self.worker,
             ledger=self.ledger,
             recorder=self.recorder,
             samples=self.samples,
+            on_back=self._on_back,
+            on_failure=self.fault,
+            on_foreign=on_foreign,
+        )
+        self.receiver = Receiver(needle(self.id), read_lag=lambda lag_us: self.recorder.latency("generator.read_lag", lag_us))
+        self.desk = Desk(
+            [self._agent(agent_class, n) for n in place.agents(settings.agent_count)],
+            ledger=self.ledger,
+            recorder=self.recorder,
+            samples=self.samples,
+            exchanges=self.exchanges,
             deadline_us=deadline_us,
-            on_failure=self._greenlet_failed,
+            on_failure=self.greenlet_failed,
         )
         self.watch.desk = self.desk
+        self.listing = Listing(self.ledger, self.desk, self.greenlet_failed)
+        self.gate = self._gate()
         self.pulse = Pulse(self.recorder)
 
     @staticmethod
@@ -94,10 +116,24 @@ class Run:
     def start(self) -> None:
         """Begin to beat, and open the agents' cables; what fails is counted and tried again in the background."""
         self.spawn(self.pulse.beat)
+        if self.gate:
+            self.spawn(self.gate.run)
         openers = [gevent.spawn(self._open_agent, agent) for agent in self.desk.agents]
         gevent.joinall(openers, timeout=15)
         for opener in openers:
-            opener.link_exception(self._greenlet_failed)
+            opener.link_exception(self.greenlet_failed)
+
+    def _gate(self) -> Gate | None:
+        plan = self.settings.arrivals
+        if plan is None:
+            return None
+        schedule = Schedule(plan.profile, poisson=plan.poisson, seed=self.settings.seed)
+        return Gate(schedule, self.recorder, rank=self.worker, is_full=self._is_full)
+
+    def _is_full(self) -> bool:
+        """Whether all users are there who are to receive arrivals in this process: Locust spreads them evenly."""
+        runner = self.environment.runner
+        return runner is not None and runner.user_count >= self._place.most // self._place.workers
 
     # What users draw from.
 
@@ -115,8 +151,7 @@ class Run:
 
     def api(self) -> ContactApi:
         """Return the Client API of the inbox whose turn it is."""
-        inboxes = self.settings.target.inboxes
-        return ContactApi(inboxes[len(self.customers) % len(inboxes)], hmac_token=self.settings.target.hmac_token)
+        return ContactApi(next(self._inboxes), hmac_token=self.settings.target.hmac_token)
 
     @property
     def pool_size(self) -> int:
@@ -140,19 +175,25 @@ class Run:
         self.customers.add(customer)
 
     def leave(self, customer: Customer) -> None:
-        """Let a customer go: unpicked questions are forgotten, the cable closes when the owed replies have ended, at most a drain later.
+        """Let a customer go, once: unpicked questions are forgotten, and the cable closes when the owed replies have ended.
 
         During the drain all stay to its end: those whose cables are down read once then.
         """
+        if customer not in self.customers:
+            return
         self.customers.discard(customer)
         self.desk.forget(customer)
-        if self._is_settled(customer) and not self.stopping:
-            self._let_go(customer)
-        else:
-            self._leaving[customer] = clock.now_us() + round(self.settings.drain * 1e6)
+        self._leaving[customer] = clock.now_us() + self.ledger.lost_after_us
+        if not self.stopping:
+            self._see_off(customer, clock.now_us())
 
-    def _is_settled(self, customer: Customer) -> bool:
-        return not customer.owed and not self.ledger.pending_of(customer.key)
+    def _see_off(self, customer: Customer, now_us: int) -> None:
+        """Close the cable of one who leaves if nothing can come any more: an end takes no longer than a loss does, and a look at a list."""
+        if customer.owed:
+            self._leaving[customer] = now_us + self.ledger.lost_after_us
+        elif not self.ledger.pending_of(customer.key) or now_us >= self._leaving[customer] + LISTING_US:
+            del self._leaving[customer]
+            self._let_go(customer)
 
     def _let_go(self, customer: Customer) -> None:
         if customer.cable is not None:
@@ -164,8 +205,7 @@ class Run:
         """Note what a customer has read over HTTP."""
         since = customer.cable.confirmed_us if customer.cable is not None else None
         for reply in self.ledger.refetched(customer.key, message_ids, open_since_us=since):
-            marker = Marker.read(reply.marker)
-            customer.unanswered.discard(marker.number if marker else 0)
+            customer.unanswered.discard(reply.marker)
         customer.notify()
 
     def refetch(self, customer: Customer) -> None:
@@ -175,18 +215,22 @@ class Run:
     def _on_back(self, customer: Customer) -> None:
         self.spawn(self.refetch, customer)
 
+    def misrouted(self, marker: str) -> None:
+        """Mark a reply of ours that another worker saw on a cable of its own."""
+        self.ledger.misrouted(marker)
+
     # Agents.
 
-    def _agent(self, agent_class: type[Agent], n: int) -> Agent:
-        target, profiles = self.settings.target, self.look.profiles
+    def _agent(self, agent_class: type[Agent], number: int) -> Agent:
+        target, seat = self.settings.target, number % len(self.look.profiles)
         client = AgentClient(
             target.host,
-            target.agent_tokens[n % len(profiles)],
+            target.agent_tokens[seat],
             account=self.look.account,
             connections=self.settings.agent_connections,
             ssl_context=self.ssl_context,
         )
-        return agent_class(n, profiles[n % len(profiles)], client, self.new_random("agent"), self.personas.text)
+        return agent_class(number, self.look.profiles[seat], client, self.new_random("agent"), self.personas.text)
 
     def _open_agent(self, agent: Agent) -> None:
         profile = agent.profile
@@ -210,35 +254,21 @@ class Run:
                 agent.cable = cable
                 return
 
-    # Samples that are nobody's task.
-
-    def http_done(self, route: str, took_us: int) -> None:
-        """Time an exchange that got an answer."""
-        self.recorder.latency(f"http.{route}", took_us)
-
-    def http_failed(self, route: str, kind: str, example: str, *, took_us: int | None) -> None:
-        """Count a failed exchange; `took_us` is None where there was no answer."""
-        self.recorder.count(f"http.{route}.failed")
-        if took_us is None:
-            self.recorder.count(f"http.{route}.unanswered")
-        if kind == "throttled":
-            self.recorder.count("throttled")
-        self.recorder.error(kind, route, example)
-
     def tick(self, second: float) -> None:
         """Look after everything that is due about once a second; `second` is how long the last one took."""
         now_us = clock.now_us()
         self.ledger.tick(now_us)
         self.desk.tick(now_us)
-        for customer, until_us in [] if self.stopping else list(self._leaving.items()):
-            if now_us >= until_us or self._is_settled(customer):
-                del self._leaving[customer]
-                self._let_go(customer)
+        self.listing.look_up(now_us - LISTING_US)
+        for customer in [] if self.stopping else list(self._leaving):
+            self._see_off(customer, now_us)
         self._gauges(now_us, second)
         self.samples.flush()
         for name, (n, size) in self.receiver.frames.items():
             before = self._frames.get(name, (0, 0))
-            self.recorder.frames[name] = [n - before[0], size - before[1]]
+            since_cut = self.recorder.frames.setdefault(name, [0, 0])
+            since_cut[0] += n - before[0]
+            since_cut[1] += size - before[1]
             self._frames[name] = (n, size)
 
     def _gauges(self, now_us: int, second: float) -> None:
@@ -248,7 +278,7 @@ class Run:
         present, asked = (runner.user_count, runner.target_user_count) if runner else (0, 0)
         gauge("cable.open", is_open)
         gauge("cable.wanted", max(wanted, is_open))
-        gauge("customers", present)
+        gauge("customers", self.gate.inside if self.gate else present)
         gauge("customers.wanted", asked)
         gauge("desk.waiting", self.desk.waiting)
         self.pulse.sample()
@@ -265,50 +295,51 @@ class Run:
 
     def spawn(self, function: Callable[..., Any], *args: Any) -> None:
         """Run a helper greenlet of this run; an exception in it voids the run."""
-        self._helpers.spawn(function, *args).link_exception(self._greenlet_failed)
+        self._helpers.spawn(function, *args).link_exception(self.greenlet_failed)
 
-    def _greenlet_failed(self, greenlet: gevent.Greenlet) -> None:
+    def greenlet_failed(self, greenlet: gevent.Greenlet) -> None:
+        """Void the run for an exception that nobody else would see."""
         self.fault("greenlet", f"{type(greenlet.exception).__name__}: {greenlet.exception}")
 
     def fault(self, name: str, text: str) -> None:
         """Note something that makes the run void whatever it measured."""
-        self.faults.setdefault(name, f"something in the load generator broke: {text}")
-        self.recorder.error("broken", name, text)
+        self.recorder.error(BROKEN, name, text)
 
     def drain(self) -> None:
-        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes; then every reply has an end."""
+        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes."""
         stop_us = clock.now_us()
         self.stopping = True
+        if self.gate:
+            self.gate.close()
         self.desk.close(stop_us)
         bound_us = stop_us + round(self.settings.drain * 1e6)
-        asked: set[str] = set()
         while clock.now_us() < bound_us:
-            self._list_unanswered(asked)
+            self.listing.look_up(clock.now_us())
             self.ledger.tick(clock.now_us())
             quiet_us = clock.now_us() - max(stop_us, self.ledger.last_seen_us)
             if not self.desk.sending and not self.ledger.pending_count and quiet_us > 300_000:
                 break
             gevent.sleep(0.05)
         self._read_offline()
-        self.desk.end()
-        self._list_unanswered(set())
-        self.ledger.close(clock.now_us())
-        self.watch.closed = True
-
-    def _list_unanswered(self, asked: set[str]) -> None:
-        replies = [reply for reply in self.ledger.pending() if reply.unanswered and reply.marker not in asked]
-        asked |= {reply.marker for reply in replies}
-        if replies:
-            self.desk.list_unanswered(replies)
+        self.desk.cut()
+        self.listing.last_look(LAST_LOOK)
 
     def _read_offline(self) -> None:
         """Let every customer whose cable is down read once, as a reopened app would."""
         pool = Pool(10)
         for customer in [*self.customers, *self._leaving]:
             if customer.contact is not None and not customer.is_open:
-                pool.spawn(self.refetch, customer).link_exception(self._greenlet_failed)
-        pool.join(timeout=15)
+                pool.spawn(self.refetch, customer).link_exception(self.greenlet_failed)
+        pool.join(timeout=LAST_LOOK)
         pool.kill(block=True, timeout=1)
+
+    def close(self) -> None:
+        """Give every reply that has none its end; what still comes is not looked at. A request that hung until now has failed."""
+        if self.gate:
+            self.gate.settle()
+        self.exchanges.give_up(clock.now_us() - self.ledger.deadline_us)
+        self.ledger.close(clock.now_us())
+        self.watch.closed = True
 
     def end(self) -> None:
         """Close everything; what was recorded stays."""
@@ -317,49 +348,11 @@ class Run:
         self._helpers.kill(block=True, timeout=1)
         for customer in [*self.customers, *self._leaving]:
             self._let_go(customer)
+        self.customers.clear()
         self._leaving.clear()
         self.desk.end()
         self.receiver.close()
 
-    def header(self, *, scenario: str, limits: dict[str, float]) -> Header:
-        """Return the header of the run folder; it holds no secret."""
-        started = datetime.fromtimestamp(self.started_unix_us / 1e6, UTC)
-        name = "-".join(part for part in (started.strftime("%Y%m%dT%H%M%SZ"), scenario, self.settings.label) if part)
-        options = self.environment.parsed_options
-        users = {name: getattr(options, name, None) for name in ("users", "spawn_rate", "run_time")} if options else {}
-        users["users"] = getattr(options, "num_users", None)
-        return Header(
-            loadkit=version("loadkit"),
-            run=self.id,
-            name=name,
-            scenario=scenario,
-            label=self.settings.label,
-            started=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            started_us=self.started_unix_us,
-            target=self.settings.target.public(),
-            agents=self.settings.agent_count,
-            settings=self.settings.public() | {key: value for key, value in users.items() if value is not None},
-            thresholds=list(self.settings.thresholds),
-            limits=limits,
-            environment=_environment(self.receiver.kernel_stamps),
-            notes=[*self.look.notes, *self._token_note()],
-        )
-
-    def _token_note(self) -> list[str]:
-        tokens, agents = len(self.settings.target.agent_tokens), self.settings.agent_count
-        return [f"{agents} agents share {tokens} access tokens"] if agents > tokens else []
-
 
 def _ssl_context(settings: RunSettings) -> ssl.SSLContext | None:
     return ssl.create_default_context() if settings.target.host.startswith("https:") else None
-
-
-def _environment(kernel_stamps: bool) -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        **{package: version(package) for package in _PACKAGES},
-        "clock": clock.CLOCK,
-        "receive stamps": "kernel (SO_TIMESTAMPNS) on plain TCP, user space on TLS" if kernel_stamps else "user space",
-    }

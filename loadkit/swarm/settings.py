@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loadkit import units
+from loadkit.chat.routes import ROUTES
 from loadkit.errors import SettingsError, TargetError, ThresholdError
 from loadkit.measure import threshold
 from loadkit.target import Target
+from loadkit.workload import profile
+from loadkit.workload.profile import Plan, Profile
 
 __all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
 
+T = TypeVar("T")
+REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
+_STATUS = re.compile(r"http_[1-9]\d\d")
 RECONNECT = ("immediate", "never")
 
 
@@ -38,6 +46,12 @@ OPTIONS = (
     Option("inbox", "", "inbox identifier, or several with commas; overrides the target file"),
     Option("account", 0, "account id; default: taken from the agent's profile"),
     Option("agents", 0, "how many agents answer; default: as many as there are tokens"),
+    Option("stages", "", "customers over time, such as 2m:50,30m:50,2m:0: linear ramps from the level before; instead of -u and -t"),
+    Option(
+        "arrivals",
+        "",
+        "new customers over time: 2/s, constant 2/s or 5m:0.5/s,20m:2/s; random (Poisson) unless constant; -u: most at once",
+    ),
     Option("deadline", "5s", "a reply on the customer's cable within this of when it was due is on time"),
     Option("lost_after", "30s", "an accepted reply not seen within this of when it was due is lost"),
     Option("drain", "", "bound for waiting after the stop until nothing is pending; default: as long as --lost-after"),
@@ -91,6 +105,8 @@ class RunSettings:
     agent_connections: int
     reconnect: str
     log_deliveries: bool
+    stages: Profile | None = None
+    arrivals: Plan | None = None
 
     @property
     def agent_count(self) -> int:
@@ -109,6 +125,8 @@ class RunSettings:
             "reconnect": self.reconnect,
             "seed": self.seed,
             "log_deliveries": self.log_deliveries,
+            **({"stages": str(self.stages)} if self.stages else {}),
+            **({"arrivals": str(self.arrivals)} if self.arrivals else {}),
         }
 
 
@@ -118,9 +136,13 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
     deadline = _seconds(options, "deadline")
     if not 0 < deadline <= lost_after:
         raise SettingsError(f"--deadline {options.deadline} must be above 0 and not above --lost-after {options.lost_after}")
+    if options.stages and options.arrivals:
+        raise SettingsError("--stages says how many customers there are, --arrivals how many come: give one of them")
     connections, pool = _connections(options.connections)
     if options.reconnect not in RECONNECT:
         raise SettingsError(f"--reconnect {options.reconnect!r} is none of {', '.join(RECONNECT)}")
+    if options.num_users == 0 and not options.stages and not options.arrivals:
+        raise SettingsError("-u 0: with no customers there is nothing to measure")
     return RunSettings(
         target=_target(options, environment),
         agents=_number(options, "agents", 0),
@@ -136,6 +158,8 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
         agent_connections=_number(options, "agent_connections", 1),
         reconnect=options.reconnect,
         log_deliveries=bool(options.log_deliveries),
+        stages=_profile("stages", options.stages, profile.stages),
+        arrivals=_profile("arrivals", options.arrivals, profile.arrivals),
     )
 
 
@@ -159,7 +183,24 @@ def _thresholds(options: Any, scenario: Sequence[str]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise ThresholdError(f"the thresholds file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     lines += options.threshold if isinstance(options.threshold, list) else [options.threshold]
-    return tuple(parsed.text for parsed in threshold.parse_all(lines))
+    parsed = threshold.parse_all(lines)
+    for line in parsed:
+        _check_name(line)
+    return tuple(line.text for line in parsed)
+
+
+def _check_name(line: threshold.Threshold) -> None:
+    """Refuse a route or a kind of refusal that can never have data: as a count of nothing, a slip of the pen would hold."""
+    family, _, rest = line.metric.partition(".")
+    if family == "http":
+        name = rest.removesuffix(".failed").removesuffix(".unanswered")
+        known = [route.name for route in ROUTES]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise ThresholdError(f"threshold {line.text!r} names a route that loadkit does not ask for: {name}; did you mean {near}?")
+    kind = line.metric.removeprefix("reply.refused.")
+    if kind != line.metric and kind not in REFUSALS and not _STATUS.fullmatch(kind):
+        raise ThresholdError(f"threshold {line.text!r}: a reply is refused as {', '.join(REFUSALS)} or http_ and a status, not as {kind}")
 
 
 def _seconds(options: Any, name: str) -> float:
@@ -167,6 +208,13 @@ def _seconds(options: Any, name: str) -> float:
         return units.seconds(getattr(options, name))
     except SettingsError as error:
         raise SettingsError(f"--{name.replace('_', '-')}: {error}") from None
+
+
+def _profile(name: str, text: str, parse: Callable[[str], T]) -> T | None:
+    try:
+        return parse(text) if text.strip() else None
+    except SettingsError as error:
+        raise SettingsError(f"--{name}: {error}") from None
 
 
 def _number(options: Any, name: str, least: int) -> int:

@@ -23,6 +23,7 @@ from loadkit.errors import LoadkitError, RemoteProtocolError
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Question
 from loadkit.swarm.run import Run
+from loadkit.swarm.visits import receive_visitors
 
 __all__ = ["ContactUser"]
 
@@ -47,7 +48,10 @@ class ContactUser(FastHttpUser):
         self.random: random.Random = run.new_random("customer")
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
         self.customer = Customer(run.api(), self._carry)
-        run.arrive(self.customer)
+        if run.gate:
+            receive_visitors(self, run.gate)
+        else:
+            run.arrive(self.customer)
 
     def _make_pool(self, size: int) -> HTTPClientPool:
         return HTTPClientPool(
@@ -57,25 +61,52 @@ class ContactUser(FastHttpUser):
             ssl_context_factory=self.ssl_context_factory,
         )
 
+    def run(self) -> None:  # type: ignore[misc] # final there; on_stop is not called after an exception in on_start
+        """Live as Locust's users do; whatever ends it, the customer leaves."""
+        try:
+            super().run()  # type: ignore[no-untyped-call]
+        finally:
+            self.run_context.leave(self.customer)
+
     # The vocabulary.
+
+    @property
+    def age(self) -> float:
+        """Seconds since this customer came."""
+        return (clock.now_us() - self.customer.began_us) / 1e6
+
+    def start_over(self) -> None:
+        """Leave, and be a new customer from here on, with connections of its own."""
+        run = self.run_context
+        run.leave(self.customer)
+        if not run.pool_size:
+            self.client.client.clientpool.close()
+        self.customer = Customer(run.api(), self._carry)
+        run.arrive(self.customer)
 
     def open_conversation(self) -> None:
         """Become a contact, hold a cable and open a conversation; tries on, ever more slowly, until all three are there."""
         customer, failures = self.customer, 0
-        while True:
-            self._leave_if_stopping()
-            if customer.contact is None:
-                customer.contact = self._carry(self._new_contact(), Contact)
-            elif customer.cable is None:
-                self._open_cable(customer, customer.contact)
-            else:
-                conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
-                if conversation is not None:
-                    customer.conversation_id = conversation.id
-                    customer.conversations.append(conversation.id)
-                    return
-            if customer.contact is None or customer.cable is None or customer.was_confirmed:
-                failures = self._pause(failures)
+        while not self._open_next(customer):
+            failures = self._pause(failures)
+
+    def _open_next(self, customer: Customer) -> bool:
+        """Take the steps that are missing, in order; return whether all went well."""
+        self._leave_if_stopping()
+        if customer.contact is None:
+            contact = self._carry(self._new_contact(), Contact)
+            if contact is None:
+                return False
+            customer.become(contact)
+        if customer.cable is None and not self._open_cable(customer):
+            return False
+        self._leave_if_stopping()
+        conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
+        if conversation is None:
+            return False
+        customer.conversation_id = conversation.id
+        customer.conversations.append(conversation.id)
+        return True
 
     def say(self, text: str | None = None) -> bool:
         """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
@@ -89,13 +120,13 @@ class ContactUser(FastHttpUser):
         request = customer.api.create_message(customer.key, conversation_id, content=content, marker=str(marker))
         question = Question(marker, customer, conversation_id, clock.now_us())
         customer.unechoed[str(marker)] = question.sent_us
-        customer.unanswered.add(marker.number)
+        customer.unanswered.add(str(marker.reply))
         run.desk.expect(question)
         outcome: dict[str, str] = {}
         message = self._carry(request, Message, outcome)
         run.desk.settle(question, taken=message is not None, refused=outcome.get("refusal", "") != "")
         if message is None and question.seen_us is None:
-            customer.unanswered.discard(marker.number)
+            customer.unanswered.discard(str(marker.reply))
             customer.unechoed.pop(str(marker), None)
         return message is not None
 
@@ -120,21 +151,17 @@ class ContactUser(FastHttpUser):
             self.run_context.refetched(self.customer, [message.id for message in page])
         return page
 
-    def on_stop(self) -> None:
-        """Leave: nothing more is asked, and the cable closes when the replies that are owed have ended."""
-        self.run_context.leave(self.customer)
-
     # How it is done.
 
     def _new_contact(self) -> Request:
         run = self.run_context
         return self.customer.api.create_contact(name=run.personas.name(), identifier=run.new_identifier())
 
-    def _open_cable(self, customer: Customer, contact: Contact) -> None:
+    def _open_cable(self, customer: Customer) -> bool:
         run = self.run_context
         cable = Cable(
             run.settings.target.cable_url + CABLE,
-            room_identifier(contact.pubsub_token),
+            room_identifier(customer.contact.pubsub_token if customer.contact else ""),
             receiver=run.receiver,
             watcher=run.watch,
             tag=customer,
@@ -145,8 +172,9 @@ class ContactUser(FastHttpUser):
             cable.open()
         except LoadkitError as error:
             run.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", "cable of a customer", str(error))
-        else:
-            customer.cable = cable
+            return False
+        customer.cable = cable
+        return True
 
     def _pause(self, failures: int) -> int:
         """Wait before the next try, twice as long as before, up to ten seconds."""
@@ -161,7 +189,7 @@ class ContactUser(FastHttpUser):
         until = clock.now() + units.seconds(within)
         while not there():
             left = until - clock.now()
-            if left <= 0 or not self.customer.changed.wait(left):
+            if left <= 0 or not self.customer.wait(left):
                 return bool(there())
         return True
 
@@ -169,21 +197,24 @@ class ContactUser(FastHttpUser):
         """Send a request and return its decoded answer, None where it failed; count and time it under its route's name."""
         run, route = self.run_context, request.route
         sent_us = clock.now_us()
-        with self.client.request(
-            route.method,
-            request.path,
-            name=route.name,
-            data=request.body,  # type: ignore[arg-type] # bytes are taken too
-            headers=_HEADERS,
-            catch_response=True,
-            allow_redirects=False,
-        ) as response:
+        with (
+            run.exchanges.under_way(route.name, sent_us),
+            self.client.request(
+                route.method,
+                request.path,
+                name=route.name,
+                data=request.body,  # type: ignore[arg-type] # bytes are taken too
+                headers=_HEADERS,
+                catch_response=True,
+                allow_redirects=False,
+            ) as response,
+        ):
             took_us = clock.now_us() - sent_us
             status, body = response.status_code or 0, response.content or b""
             if not status:
                 kind = _no_answer(response.error)
                 response.failure(kind)
-                run.http_failed(route.name, kind, str(response.error)[:120], took_us=None)
+                run.exchanges.unanswered(route.name, kind, str(response.error)[:120])
                 return None
             kind = refusal(status, body)
             try:
@@ -191,12 +222,12 @@ class ContactUser(FastHttpUser):
                 text = body[:200].decode("utf-8", "replace")
             except RemoteProtocolError as error:
                 value, kind, text = None, error.kind, str(error)
-            run.http_done(route.name, took_us)
+            run.exchanges.answered(route.name, took_us)
             if kind:
                 if outcome is not None:
                     outcome["refusal"] = kind
                 response.failure(kind)
-                run.http_failed(route.name, kind, f"{status}: {text}", took_us=took_us)
+                run.exchanges.failed(route.name, kind, f"{status}: {text}")
             return value
 
 

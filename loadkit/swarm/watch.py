@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from loadkit.chat import events
-from loadkit.chat.marker import QUESTION, Marker
+from loadkit.chat.events import MESSAGE_CREATED, MessageCreated, created_message
+from loadkit.chat.marker import REPLY, Marker
 from loadkit.errors import RemoteProtocolError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
@@ -26,52 +26,71 @@ class Watch:
     def __init__(
         self,
         run: str,
+        worker: int,
         *,
         ledger: Ledger,
         recorder: Recorder,
         samples: Samples,
         on_back: Callable[[Customer], None],
         on_failure: Callable[[str, str], None],
+        on_foreign: Callable[[Marker], None] | None = None,
     ) -> None:
-        self._run = run
+        self._run, self._worker = run, worker
         self._ledger, self._recorder, self._samples = ledger, recorder, samples
-        self._on_back, self._on_failure = on_back, on_failure
+        self._on_back, self._on_failure, self._on_foreign = on_back, on_failure, on_foreign
+        self._expected, self._response = ledger.expected, samples.into("reply.response")
         self.desk: Desk | None = None
         self.closed = False
 
     def marked(self, cable: Cable, payload: bytes, event: str, received_us: int, quality: str) -> None:
         """Take a broadcast that holds one of this run's markers. Only `message.created` is a delivery: others repeat the marker."""
-        if event != events.MESSAGE_CREATED or self.closed:
+        if event != MESSAGE_CREATED or self.closed:
             return
         try:
-            message = events.created_message(payload)
+            message = created_message(payload)
         except RemoteProtocolError as error:
             self._recorder.error(error.kind, "cable", str(error))
             return
-        marker = Marker.read(message.echo_id)
-        if marker is None or marker.run != self._run:
+        echo, tag = message.echo_id, cable.tag
+        if not isinstance(echo, str):
             return
-        if isinstance(cable.tag, Customer):
-            self._to_customer(cable.tag, marker, message, received_us, quality)
-        elif isinstance(cable.tag, Agent) and marker.kind == QUESTION and self.desk is not None:
-            self.desk.seen(message.echo_id, received_us, quality)
+        if isinstance(tag, Customer):
+            self._to_customer(tag, echo, message, received_us, quality)
+        elif self.desk is not None:
+            self.desk.seen(echo, received_us, quality)
 
-    def _to_customer(self, customer: Customer, marker: Marker, message: events.MessageCreated, received_us: int, quality: str) -> None:
-        customer.newest_message = max(customer.newest_message, message.id)
-        if marker.kind == QUESTION:
-            sent_us = customer.unechoed.pop(message.echo_id, None)
-            if sent_us is not None:
-                self._ledger.newest(customer.key, message.conversation_id, message.id)
-                self._recorder.latency("echo.delivery", received_us - sent_us, quality)
-                self._samples.cable("echo.delivery", received_us - sent_us)
+    def _to_customer(self, customer: Customer, echo: str, message: MessageCreated, received_us: int, quality: str) -> None:
+        """Take a message's frame from a customer's cable: nearly always an expected reply, so nothing else is looked at before."""
+        reply = self._expected(echo)
+        if reply is not None:
+            was_told = reply.received_us is not None
+            self._ledger.seen(echo, customer.key, message.id, received_us, quality)
+            if not was_told and reply.received_us is not None:
+                self._response(received_us - reply.due_us)
+                customer.unanswered.discard(echo)
                 customer.notify()
+        elif not self._is_ours_besides(customer, echo, message, received_us, quality):
             return
-        reply = self._ledger.seen(message.echo_id, customer.key, message.id, received_us, quality)
-        if reply is not None and reply.received_us is not None and not reply.told:
-            reply.told = True
-            self._samples.cable("reply.response", received_us - reply.due_us)
-            customer.unanswered.discard(marker.number)
+        if message.id > customer.newest_message:
+            customer.newest_message = message.id
+
+    def _is_ours_besides(self, customer: Customer, echo: str, message: MessageCreated, received_us: int, quality: str) -> bool:
+        """Take the frame of anything but an expected reply; return whether the message is one of this run."""
+        sent_us = customer.unechoed.pop(echo, None)
+        if sent_us is not None:
+            self._ledger.newest(customer.key, message.conversation_id, message.id)
+            self._recorder.latency("echo.delivery", received_us - sent_us, quality)
+            self._samples.cable("echo.delivery", received_us - sent_us)
             customer.notify()
+            return True
+        marker = Marker.read(echo)
+        if marker is None or marker.run != self._run:
+            return False
+        if marker.kind == REPLY and marker.worker != self._worker and self._on_foreign is not None:
+            self._on_foreign(marker)
+        elif marker.kind == REPLY:
+            self._ledger.seen(echo, customer.key, message.id, received_us, quality)
+        return True
 
     def connected(self, cable: Cable, took_us: int) -> None:
         """Count a cable that was welcomed."""

@@ -41,7 +41,10 @@ class SandboxProcess:
     def stop(self) -> int:
         """End it by SIGTERM and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        code = self.process.wait(timeout=20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
 
 
 @dataclass

@@ -18,7 +18,12 @@ BAD = [
     (["chatty", "--host", "http://127.0.0.1:1"], "cannot be reached"),
     (["chatty", "--host", "http://example.com"], "--i-own-this-host example.com"),
     (["chatty", "--connections", "many"], "neither user, pool:N nor close"),
-    (["chatty", "--processes", "2"], "runs in one process"),
+    (["chatty", "--stages", "2m:50,abc"], "stage 2, 'abc'"),
+    (["chatty", "--arrivals", "2/x"], "--arrivals: "),
+    (["chatty", "--arrivals", "2/s", "--stages", "1m:5"], "give one of them"),
+    (["chatty", "--threshold", "http.mesage.create p(95) < 1s"], "did you mean message.create?"),
+    (["chatty", "--threshold", "reply.refused.throtled count == 0"], "not as throtled"),
+    (["chatty", "-u", "0"], "-u 0"),
     (["chatty", "--nosuchoption"], "unrecognized arguments"),
 ]
 
@@ -32,6 +37,14 @@ def test_a_bad_word_is_answered_by_a_sentence(arguments: list[str], sentence: st
     assert "Traceback" not in done.err
     assert done.folder is None
     assert not sandbox.truth_file.exists() or not sandbox.truth()
+
+
+def test_a_results_folder_that_cannot_be_made_is_told_before_any_load(sandbox: SandboxProcess) -> None:
+    """Nothing would be left of the run."""
+    done = run(Path("/proc/nowhere"), "chatty", "--target", str(sandbox.target))
+    assert done.code == 2
+    assert "results cannot be written to /proc/nowhere" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_target_file_that_others_can_read_is_refused(sandbox: SandboxProcess, tmp_path: Path) -> None:

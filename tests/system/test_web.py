@@ -54,7 +54,13 @@ class Web:
 
     def stop(self) -> None:
         """Press stop; it drains."""
-        urllib.request.urlopen(urllib.request.Request(self.url + "/stop", method="POST"), timeout=60).close()
+        for method in ("POST", "GET"):  # Locust 2.43 knows only the second, newer ones only the first
+            try:
+                urllib.request.urlopen(urllib.request.Request(self.url + "/stop", method=method), timeout=60).close()
+                return
+            except urllib.error.HTTPError as error:
+                if error.code != 405:
+                    raise
 
     def replies(self, run: int) -> bool:
         """Whether the n-th run has written replies."""

@@ -1,0 +1,51 @@
+"""What became of HTTP exchanges, counted the same way whoever carried them: customers' over Locust's client, agents' over one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from loadkit.measure.recorder import Recorder
+
+__all__ = ["Exchanges"]
+
+
+class Exchanges:
+    """Times and counts exchanges under their routes' names."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._under_way: dict[object, tuple[str, int]] = {}
+
+    @contextmanager
+    def under_way(self, route: str, sent_us: int) -> Iterator[None]:
+        """Know of a request for as long as it is under way."""
+        token = object()
+        self._under_way[token] = route, sent_us
+        try:
+            yield
+        finally:
+            self._under_way.pop(token, None)
+
+    def give_up(self, before_us: int) -> None:
+        """Count the requests sent before a moment that still hang: a server that stands still at the end would not show otherwise."""
+        for token, (route, sent_us) in list(self._under_way.items()):
+            if sent_us < before_us:
+                del self._under_way[token]
+                self.unanswered(route, "no_answer_until_the_end", f"sent {(before_us - sent_us) / 1e6:.0f} s and more before the end")
+
+    def answered(self, route: str, took_us: int) -> None:
+        """Time an exchange that got an answer, whatever it says."""
+        self._recorder.latency(f"http.{route}", took_us)
+
+    def failed(self, route: str, kind: str, example: str) -> None:
+        """Count an exchange whose answer is a refusal or cannot be used."""
+        self._recorder.count(f"http.{route}.failed")
+        if kind == "throttled":
+            self._recorder.count("throttled")
+        self._recorder.error(kind, route, example)
+
+    def unanswered(self, route: str, kind: str, example: str) -> None:
+        """Count an exchange that got no answer: it failed, and has no latency."""
+        self._recorder.count(f"http.{route}.unanswered")
+        self.failed(route, kind, example)

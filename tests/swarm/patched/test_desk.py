@@ -1,0 +1,323 @@
+"""The desk: no question is answered twice or forgotten, and what came to it is what left it, to the question."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.monkey import get_original
+from locust.env import Environment
+
+from loadkit import clock, constant
+from loadkit.chat.agent import AgentClient
+from loadkit.chat.contact import ContactApi
+from loadkit.chat.marker import QUESTION, Marker
+from loadkit.chat.models import Contact, Profile
+from loadkit.measure.ledger import Ledger
+from loadkit.measure.recorder import Recorder
+from loadkit.swarm import Agent
+from loadkit.swarm.customer import Customer
+from loadkit.swarm.desk import Desk, Question
+from loadkit.swarm.exchanges import Exchanges
+from loadkit.swarm.samples import Samples
+from loadkit.workload.delay import exponential
+from tests.chat.server import answer
+from tests.support import eventually
+from tests.swarm.patched.agent_api import AgentApi
+
+DEADLINE_US = 20_000
+LEFT = ("reply.attempted", "desk.cancelled", "desk.unpicked", "desk.unsent")
+
+
+class Prompt(Agent):
+    thinks = constant("0s")
+
+
+class Slow(Agent):
+    thinks = constant("60s")
+
+
+class Human(Agent):
+    thinks = exponential("0.1s")
+
+
+class Room:
+    """A desk with its ledger and recorder, agents who really post, and customers who ask."""
+
+    def __init__(self, api: AgentApi, agents: type[Agent] = Prompt, count: int = 1, *, connections: int = 6) -> None:
+        self.recorder = Recorder()
+        self.ledger = Ledger(self.recorder, deadline_us=DEADLINE_US, lost_after_us=30_000_000)
+        self.failures: list[Any] = []
+        self.counters: dict[str, int] = {}
+        self._numbers = iter(range(1, 1_000_000))
+        clients = [AgentClient(api.host, "x", account=1, connections=connections) for _ in range(count)]
+        self.desk = Desk(
+            [agents(n, Profile(n, "a-token"), client, random.Random(n), lambda: "hi") for n, client in enumerate(clients)],
+            ledger=self.ledger,
+            recorder=self.recorder,
+            samples=Samples(Environment()),
+            exchanges=Exchanges(self.recorder),
+            deadline_us=DEADLINE_US,
+            on_failure=self.failures.append,
+        )
+
+    def customer(self) -> Customer:
+        made = Customer(ContactApi("inbox"), lambda request, shape: None)
+        made.become(Contact(f"source-{next(self._numbers)}", "a-token", 1))
+        return made
+
+    def ask(self, customer: Customer | None = None, *, taken: bool = True) -> Question:
+        """Ask, and be answered by the server."""
+        marker = Marker("0123abcd", 0, QUESTION, next(self._numbers))
+        question = Question(marker, customer or self.customer(), 7, clock.now_us())
+        self.desk.expect(question)
+        if taken:
+            self.desk.settle(question, taken=True)
+        return question
+
+    def show(self, question: Question) -> None:
+        """Let the question's frame come to an agent's cable."""
+        self.desk.seen(str(question.marker), clock.now_us(), "exact")
+
+    def counted(self, name: str) -> int:
+        for counter, n in self.recorder.cut().counters.items():
+            self.counters[counter] = self.counters.get(counter, 0) + n
+        return self.counters.get(name, 0)
+
+    def end(self, *, patience: float = 5.0) -> None:
+        """Stop as a run does: close, let go out what is due, cut the rest; then hold that the desk's account is even."""
+        self.desk.close(clock.now_us())
+        until = clock.now() + patience
+        while self.desk.sending and clock.now() < until:
+            gevent.sleep(0.01)
+        self.desk.cut()
+        self.desk.end()
+        assert not self.failures
+        assert self.counted("desk.taken") == sum(map(self.counted, LEFT)), self.counters
+        assert self.desk.waiting == 0
+
+
+@pytest.fixture
+def room(api: AgentApi) -> Iterator[Callable[..., Room]]:
+    made: list[Room] = []
+
+    def make(*args: Any, **options: Any) -> Room:
+        made.append(Room(api, *args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+Make = Callable[..., Room]
+
+
+def test_a_question_is_answered_once_however_many_agents_see_it(room: Make, api: AgentApi) -> None:
+    """Every agent's cable shows it; one replies, and the reply's marker is the question's own."""
+    one = room(count=3)
+    question = one.ask()
+    for _ in range(3):
+        one.show(question)
+    eventually(lambda: api.posted)
+    eventually(lambda: not one.desk.sending)
+    assert api.posted == [str(question.marker.reply)]
+    assert (one.counted("desk.taken"), one.counted("reply.attempted"), one.counted("question.unseen")) == (1, 1, 0)
+    assert question.customer.owed == 0
+
+
+def test_a_frame_that_beats_the_answer_is_answered(room: Make, api: AgentApi) -> None:
+    """The POST's own answer, whatever it is, changes nothing any more."""
+    one = room()
+    questions = [one.ask(taken=False) for _ in range(3)]
+    for question in questions:
+        one.show(question)
+    one.desk.settle(questions[0], taken=True)
+    one.desk.settle(questions[1], taken=False, refused=True)
+    one.desk.settle(questions[2], taken=False)
+    one.desk.tick(clock.now_us() + 10 * DEADLINE_US)
+    eventually(lambda: len(api.posted) == 3)
+    assert (one.counted("desk.taken"), one.counted("question.asked"), one.counted("question.unseen")) == (3, 1, 0)
+
+
+def test_an_unseen_question_is_handed_over_once_and_then(room: Make, api: AgentApi) -> None:
+    """Not before the deadline has passed since its POST was answered; it is seen at the moment of handing, and a frame after it is late."""
+    one = room()
+    question = one.ask(taken=False)
+    one.desk.tick(question.sent_us + 100 * DEADLINE_US)
+    assert question.seen_us is None
+    one.desk.settle(question, taken=True)
+    assert question.posted_us is not None
+    handed_us = question.posted_us + DEADLINE_US
+    one.desk.tick(handed_us - 1)
+    assert (question.seen_us, one.counted("question.unseen")) == (None, 0)
+    for later in range(3):
+        one.desk.tick(handed_us + later)
+    assert question.seen_us == handed_us
+    one.show(question)
+    eventually(lambda: api.posted)
+    eventually(lambda: not one.desk.sending)
+    assert api.posted == [str(question.marker.reply)]
+    assert (one.counted("question.unseen"), one.counted("desk.taken")) == (1, 1)
+    one.desk.tick(handed_us + 100 * DEADLINE_US)
+    assert one.counted("question.unseen") == 1
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_question_that_was_not_taken_is_not_waited_for(room: Make, api: AgentApi, refused: bool) -> None:
+    """A refused one is off the desk at once, one without an answer after the deadline: until then its frame may come."""
+    one = room()
+    question = one.ask(taken=False)
+    one.desk.settle(question, taken=False, refused=refused)
+    one.desk.tick(question.sent_us + DEADLINE_US)
+    one.show(question)
+    one.desk.tick(question.sent_us + 100 * DEADLINE_US)
+    assert (question.seen_us, one.counted("desk.taken"), one.counted("question.unseen")) == (None, 0, 0)
+    shown = one.ask(taken=False)
+    one.desk.settle(shown, taken=False)
+    one.show(shown)
+    eventually(lambda: api.posted == [str(shown.marker.reply)])
+
+
+def test_a_leaving_customers_questions_are_forgotten(room: Make, api: AgentApi) -> None:
+    """Those that wait are `unpicked` and wait no more, those that nobody has seen are nothing, one that is picked up stays."""
+    one = room(Slow)
+    ann, bob = one.customer(), one.customer()
+    questions = [one.ask(who) for who in (ann, ann, bob, ann, bob)]
+    for question in questions:
+        one.show(question)
+    unseen = one.ask(ann)
+    assert (one.desk.waiting, ann.owed) == (4, 1)
+    one.desk.forget(ann)
+    one.desk.forget(ann)
+    assert (one.desk.waiting, ann.owed, one.counted("desk.unpicked")) == (2, 1, 2)
+    one.desk.tick(clock.now_us() + 100 * DEADLINE_US)
+    one.show(unseen)
+    assert (one.desk.waiting, one.counted("desk.taken"), one.counted("question.unseen")) == (2, 5, 0)
+    one.desk.forget(bob)
+    assert (one.desk.waiting, one.counted("desk.unpicked")) == (0, 4)
+    more = one.ask(bob)
+    one.show(more)
+    assert one.desk.waiting == 1
+    one.end()
+    assert (one.counted("desk.cancelled"), one.counted("desk.unpicked"), ann.owed) == (1, 5, 0)
+    assert api.posted == []
+
+
+def test_the_next_agent_passes_over_the_forgotten(room: Make, api: AgentApi) -> None:
+    """Questions in between that were forgotten are not answered, and the others are, first come first served."""
+    one = room(Human)
+    taking, leaving = one.customer(), one.customer()
+    first = one.ask(taking)
+    one.show(first)
+    rest = [one.ask(who) for who in (leaving, taking, leaving, leaving, taking)]
+    for question in rest:
+        one.show(question)
+    one.desk.forget(leaving)
+    assert one.desk.waiting == 2
+    expected = [str(question.marker.reply) for question in (first, rest[1], rest[4])]
+    eventually(lambda: len(api.posted) == 3)
+    gevent.sleep(0.05)
+    assert api.posted == expected
+    assert one.desk.waiting == 0
+    assert taking.owed == 0
+
+
+def test_after_the_stop_nothing_is_picked_up(room: Make, api: AgentApi) -> None:
+    """What waits or still comes is `unpicked`, what was due later is `cancelled`."""
+    one = room(Slow, 2)
+    questions = [one.ask() for _ in range(5)]
+    for question in questions[:4]:
+        one.show(question)
+    one.desk.close(clock.now_us())
+    one.show(questions[4])
+    assert one.desk.sending == 0
+    one.end()
+    assert {name: one.counted(name) for name in LEFT} == {
+        "reply.attempted": 0,
+        "desk.cancelled": 2,
+        "desk.unpicked": 3,
+        "desk.unsent": 0,
+    }
+    assert [question.customer.owed for question in questions] == [0] * 5
+    assert api.posted == []
+
+
+def test_what_the_end_of_the_drain_cuts_is_told_apart(room: Make, api: AgentApi) -> None:
+    """On its way: attempted, and its end is the list's to tell; still without a connection: `unsent`."""
+    api.take = lambda body: None
+    one = room(count=1, connections=2)
+    questions = [one.ask() for _ in range(5)]
+    for question in questions:
+        one.show(question)
+    eventually(lambda: len(api.posted) == 2)
+    one.end(patience=0.2)
+    assert {name: one.counted(name) for name in LEFT} == {
+        "reply.attempted": 2,
+        "desk.cancelled": 0,
+        "desk.unpicked": 0,
+        "desk.unsent": 3,
+    }
+    assert len(one.ledger.unanswered_before(clock.now_us())) == 2
+    assert [question.customer.owed for question in questions] == [0] * 5
+
+
+def test_a_server_that_is_gone_is_an_attempt(room: Make, api: AgentApi) -> None:
+    """A reply for which no connection could be made was attempted, and is refused as unreachable."""
+    one = room()
+    api.close()
+    one.show(one.ask())
+    eventually(lambda: one.counted("reply.attempted") == 1)
+    assert (one.counted("reply.refused.unreachable"), one.counted("http.agent.message.create.unanswered")) == (1, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_came_to_the_desk_is_what_left_it(room: Make, api: AgentApi, seed: int) -> None:
+    """At random: questions seen, unseen, refused and forgotten, agents who think, servers that refuse, dawdle and hang, a stop anywhere."""
+    rng = random.Random(f"desk {seed}")
+
+    def take(body: dict[str, Any]) -> bytes | None:
+        gevent.sleep(rng.expovariate(50))
+        kind = rng.random()
+        if kind < 0.05:
+            return None
+        return answer({"id": api.next_id()}) if kind < 0.8 else answer({"error": "later"}, "429 Too Many Requests")
+
+    api.take = take
+    one = room(rng.choice([Prompt, Human]), rng.randint(1, 4), connections=rng.randint(1, 3))
+    customers = [one.customer() for _ in range(6)]
+    expected: list[Question] = []
+    until = clock.now() + 1.2
+    while clock.now() < until:
+        step = rng.random()
+        if step < 0.5:
+            expected.append(one.ask(rng.choice(customers), taken=rng.random() < 0.8))
+        elif step < 0.9 and expected:
+            one.show(expected.pop(rng.randrange(len(expected))))
+        elif step < 0.95 and expected:
+            one.desk.settle(expected[-1], taken=False, refused=rng.random() < 0.5)
+        else:
+            leaving = rng.randrange(len(customers))
+            one.desk.forget(customers[leaving])
+            customers[leaving] = one.customer()
+        one.desk.tick(clock.now_us())
+        assert one.desk.waiting >= 0
+        gevent.sleep(rng.expovariate(300))
+    one.end(patience=rng.choice([0.0, 0.1, 0.4]))
+    assert one.counted("desk.taken") > 20
+    assert one.counted("reply.attempted") > 0
+
+
+def test_what_is_due_in_the_moment_of_the_cut_is_unsent(room: Make, api: AgentApi) -> None:
+    """A drain without patience: due before the stop, its timer not yet run. It is `unsent`, and nothing is posted afterwards."""
+    one = room()
+    question = one.ask()
+    one.show(question)
+    get_original("time", "sleep")(0.01)
+    one.end(patience=0)
+    gevent.sleep(0.1)
+    assert (one.counted("desk.unsent"), one.counted("reply.attempted"), question.customer.owed) == (1, 0, 0)
+    assert api.posted == []
