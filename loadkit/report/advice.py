@@ -14,14 +14,17 @@ __all__ = ["MOST_HINTS", "PLACES", "Hint", "advice"]
 
 MOST_HINTS = 4
 PLACES = {
+    "arrivals": "arrivals",
     "ends": "what became of the replies",
     "errors": "errors",
     "health": "can the measurement be believed",
     "http": "HTTP",
     "load": "sockets and customers",
     "replies": "replies to look into",
+    "settings": "what was run",
     "time": "over the run",
     "where": "where the time went",
+    "workers": "workers",
 }
 """Sections of the page that a hint may point to, by their anchors."""
 
@@ -105,6 +108,26 @@ def _generator(facts: _Facts) -> Hint | None:
     )
 
 
+def _workers(facts: _Facts) -> Hint | None:
+    rows = facts.summary["workers"] if facts.run.end is not None else []
+    lost, unstarted = sum(row["state"] == "lost" for row in rows), facts.n("schedule.dropped.worker_lost")
+    if not lost and not unstarted:
+        return None
+    first = f"{many(lost, 'worker was', 'workers were')} lost" if lost else "A worker left"
+    then = f", and {many(unstarted, 'arrival', 'arrivals')} of its share did not start" if unstarted else ""
+    return Hint(f"{first}{then}: see which, when and why; its console and its machine's kernel log tell the rest.", "workers")
+
+
+def _late_generator(facts: _Facts) -> Hint | None:
+    n = facts.n("schedule.dropped.generator_late")
+    if not n:
+        return None
+    return Hint(
+        f"The generator was too late for {_arrivals(n)}, which did not start: give it more worker processes, or a machine of its own.",
+        "arrivals",
+    )
+
+
 def _deaf(facts: _Facts) -> Hint | None:
     n = facts.n("cable.deaf")
     if not n:
@@ -121,6 +144,27 @@ def _lost(facts: _Facts) -> Hint | None:
     if not n:
         return None
     return Hint(f"{_replies(n)} never reached the customer: search the server's log for the X-Request-Ids of the lost replies.", "replies")
+
+
+def _cap(facts: _Facts) -> Hint | None:
+    n = facts.n("schedule.dropped.cap_reached")
+    if not n:
+        return None
+    return Hint(
+        f"{_arrivals(n)} found all the customers that -u allows at once still there: the server is too slow for this rate of arrivals, "
+        "or -u is too small for how long customers stay.",
+        "arrivals",
+    )
+
+
+def _no_idle_user(facts: _Facts) -> Hint | None:
+    n = facts.n("schedule.dropped.no_idle_user")
+    if not n:
+        return None
+    return Hint(
+        f"{_arrivals(n)} found no user ready: users were still being made ready, or an exception had ended them. See when that was.",
+        "arrivals",
+    )
 
 
 def _waited_to_be_sent(facts: _Facts) -> Hint | None:
@@ -189,8 +233,9 @@ def _unseen(facts: _Facts) -> Hint | None:
 
 
 def _undetermined(facts: _Facts) -> Hint | None:
-    n = facts.summary["replies"]["undetermined"]
-    if not n or facts.run.end is None:
+    theirs = sum(row["undetermined"] for row in facts.summary["workers"] if row["state"] == "lost")
+    n = facts.summary["replies"]["undetermined"] - theirs  # no drain would have told the end of those that a lost worker left
+    if n <= 0 or facts.run.end is None:
         return None
     return Hint(f"The run ended before the end of {_replies(n)} was known: allow a longer --drain.", "ends")
 
@@ -212,6 +257,10 @@ def _replies(n: int) -> str:
     return many(n, "reply", "replies")
 
 
+def _arrivals(n: int) -> str:
+    return many(n, "arrival", "arrivals")
+
+
 def _requests(n: int) -> str:
     return many(n, "request", "requests")
 
@@ -226,8 +275,12 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _misrouted,
     _throttled,
     _generator,
+    _workers,
+    _late_generator,
     _deaf,
     _lost,
+    _cap,
+    _no_idle_user,
     _waited_to_be_sent,
     _jobs_behind,
     _slow_posts,

@@ -6,7 +6,7 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure import threshold
-from loadkit.report import axes
+from loadkit.report import arrivals, axes
 from loadkit.report.drawing import COLOURS, Chart, line, log_note, ms_text, over_run, time_chart
 from loadkit.report.spread import curve, legs
 from loadkit.report.timeline import Timeline, timeline
@@ -20,7 +20,8 @@ _STACK = ("on_time", "late", "recovered", "undetermined", "lost", "refused")
 def charts(run: Run, summary: dict[str, Any]) -> dict[str, Chart]:
     """Return the charts by name; one without any data is left out."""
     time = timeline(run)
-    made = (_over_time(run, summary, time), _ends(run, time), _sockets(run, time), _customers(run, time), curve(run), legs(run))
+    over_time = (_over_time(run, summary, time), _ends(run, time), arrivals.rates(run, time), _sockets(run, time), _customers(run, time))
+    made = (*over_time, curve(run), legs(run))
     return {one.name: one for one in made if one is not None}
 
 
@@ -106,16 +107,21 @@ def _customers(run: Run, time: Timeline) -> Chart | None:
     if all(value is None for value in (*present, *wanted)):
         return None
     figure = over_run(run, time)
-    traces = (
-        line(time, "wanted", wanted, "wanted", width=1.4, dash="dash"),
+    is_open = any(time.counter("schedule.offered"))
+    traces = [
+        line(time, "most at once" if is_open else "wanted", wanted, "wanted", width=1.4, dash="dash"),
         line(time, "present", present, "on_time"),
         line(time, "questions waiting", waiting, "late", width=1.6),
-    )
+    ]
+    # A cap far above the customers would only flatten their line.
+    if is_open and 2 * max((n or 0 for n in present), default=0) < max((n or 0 for n in wanted), default=0):
+        del traces[0]
     for trace in traces:
         figure.add_scatter(**trace, hovertemplate="%{y:.0f}")
     figure.update_layout(yaxis={"rangemode": "tozero"})
+    meant = "who arrived and have not left yet" if is_open else "against those the load asked for"
     caption = (
-        "Customers present, against those the load asked for; and questions that no agent was free to pick up. "
+        f"Customers present, {meant}; and questions that no agent was free to pick up. "
         "Where the questions pile up, there are too few agents, whatever the server does."
     )
     return time_chart(run, time, "customers", "Customers", caption, figure, 260)

@@ -30,6 +30,9 @@ COLOURS = {
     "undetermined": "#9aa3ad",
     "refused": "#66727f",
     "wanted": "#8b95a1",
+    "offered": "#b3bac2",
+    "started": "#2f7fd6",
+    "finished": "#d9662b",
 }
 
 

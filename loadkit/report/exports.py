@@ -11,7 +11,7 @@ from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS, MARKS
-from loadkit.report import sentences, tables
+from loadkit.report import arrivals, sentences, tables, workers
 from loadkit.report.advice import advice
 from loadkit.report.timeline import timeline
 from loadkit.results.reader import Run
@@ -19,24 +19,30 @@ from loadkit.results.reader import Run
 __all__ = ["csv_frames", "junit", "markdown", "write_csv"]
 
 _TOP_ERRORS = 5
+_MOST_DOUBTS = 10
 _EXAMPLE_LENGTH = 120
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def markdown(run: Run, summary: dict[str, Any]) -> str:
-    """Return a compact page for a review comment: verdict, thresholds, response and delivery, ends, hints and the top errors."""
+    """Return a compact page for a review comment: verdict, thresholds, response, ends, hints, workers in trouble and the top errors."""
     facts, state = summary["run"], summary["validity"]["state"]
     target = _code(facts["target"] or "–")
     parts = [
         f"## loadkit: {summary['verdict']} ({state}), exit code {summary['exit_code']}",
         _plain(sentences.verdict_sentence(run, summary)) + " " + sentences.believed(summary),
-        f"{_code(facts['scenario'])} against {target}: {sentences.scale(summary)}, {units.seconds_text(facts['seconds'])}.",
+        f"{_code(facts['scenario'])} against {target}: {sentences.scale(run, summary)}, {units.seconds_text(facts['seconds'])}.",
     ]
-    if state == "suspect":
-        parts.append("\n".join(f"- {_plain(reason['text'])}" for reason in summary["validity"]["reasons"]))
+    if doubts := sentences.doubts(summary, _MOST_DOUBTS):
+        parts.append("\n".join(f"- {_plain(doubt)}" for doubt in doubts))
     if summary["thresholds"]:
         parts.append(_grid(tables.thresholds(summary), code={0}))
-    parts += [_grid(tables.headline(summary)), _sums(summary), "\n".join(f"- {_plain(hint.text)}" for hint in advice(run, summary))]
+    parts += [_grid(tables.headline(summary)), _sums(summary)]
+    if arrived := arrivals.sums(summary):
+        parts.append(_plain(arrivals.text(arrived)) + ".")
+    parts.append("\n".join(f"- {_plain(hint.text)}" for hint in advice(run, summary)))
+    if workers.had_trouble(summary):
+        parts.append(_grid(workers.table(summary), code={0}))
     if summary["errors"]:
         rows = [
             (row["kind"], row["where"] or "–", units.count_text(row["count"]), row["example"][:_EXAMPLE_LENGTH])
@@ -110,7 +116,7 @@ def _threshold_case(row: dict[str, Any], suite: str) -> TestCase:
 
 def _validity_case(summary: dict[str, Any], suite: str) -> TestCase:
     case, validity = TestCase("validity", classname=suite, time=0.0), summary["validity"]
-    reasons = _xml("; ".join(reason["text"] for reason in validity["reasons"]))
+    reasons = _xml("\n".join(reason["text"] for reason in validity["reasons"]))
     if validity["state"] == "void":
         case.result = [Error(reasons or "the run is void", "void")]
     else:
@@ -124,7 +130,10 @@ def _xml(text: str) -> str:
 
 
 def write_csv(run: Run, summary: dict[str, Any], folder: Path) -> list[Path]:
-    """Write latencies.csv, series.csv, errors.csv and replies.csv into a folder, made where absent; return their paths. Raises OSError."""
+    """Write latencies, series, errors, replies and workers, each as .csv, into a folder, made where absent; return the paths.
+
+    Raises OSError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, frame in csv_frames(run, summary).items():
@@ -134,10 +143,15 @@ def write_csv(run: Run, summary: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def csv_frames(run: Run, summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return the tables by name: latencies (a row a metric), series (a row a bin), errors, replies (a row an end or a mark)."""
+    """Return the tables by name: latencies (a row a metric), series (a row a bin), errors, replies (a row an end or a mark), workers."""
     errors = pd.DataFrame(summary["errors"], columns=["kind", "where", "count", "first", "last", "example"])
     latencies = pd.DataFrame([{"metric": name, **row} for name, row in summary["metrics"].items()])
-    return {"latencies": latencies, "series": _series(run), "errors": errors, "replies": _replies(summary)}
+    return {"latencies": latencies, "series": _series(run), "errors": errors, "replies": _replies(summary), "workers": _workers(summary)}
+
+
+def _workers(summary: dict[str, Any]) -> pd.DataFrame:
+    """Return a row a worker; its silences are joined by semicolons."""
+    return pd.DataFrame([worker | {"silences": "; ".join(worker["silences"])} for worker in summary["workers"]])
 
 
 def _replies(summary: dict[str, Any]) -> pd.DataFrame:

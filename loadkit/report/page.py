@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS, MARKS
-from loadkit.report import replies, sentences, tables
+from loadkit.report import arrivals, replies, sentences, tables, workers
 from loadkit.report.advice import PLACES, advice
 from loadkit.report.charts import charts
 from loadkit.report.drawing import COLOURS
@@ -29,7 +29,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         run=run,
         summary=summary,
         facts=summary["run"],
-        scale=sentences.scale(summary),
+        scale=sentences.scale(run, summary),
         sentence=sentences.verdict_sentence(run, summary),
         believed=sentences.believed(summary),
         difference=sentences.difference(run, summary),
@@ -38,6 +38,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         charts=charts(run, summary),
         ends=_ends(summary),
         marks={mark: summary["replies"][mark] for mark in MARKS},
+        arrivals=arrivals.sums(summary),
         colours=COLOURS,
         tables=_tables(run, summary),
         plotly=Markup(get_plotlyjs()),
@@ -52,8 +53,11 @@ def _ends(summary: dict[str, Any]) -> list[tuple[str, int, float]]:
 
 
 def _tables(run: Run, summary: dict[str, Any]) -> dict[str, tables.Table]:
-    header = run.header
+    header, arrived = run.header, arrivals.sums(summary)
+    open_model = {"drops": arrivals.drops(arrived), "schedule_lag": arrivals.lag(summary)} if arrived else {}
     return {
+        **open_model,
+        "workers": workers.table(summary),
         "thresholds": tables.thresholds(summary),
         "reasons": tables.reasons(summary),
         "headline": tables.headline(summary),

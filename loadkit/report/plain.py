@@ -6,22 +6,25 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS
-from loadkit.report import sentences, tables
+from loadkit.report import arrivals, sentences, tables
 from loadkit.report.advice import advice
 from loadkit.results.reader import Run
 
 __all__ = ["text"]
 
+_MOST_DOUBTS = 4
+
 
 def text(run: Run, summary: dict[str, Any]) -> str:
     """Return the summary as lines of text; the first alone says verdict, validity and why."""
-    facts, replies = summary["run"], summary["replies"]
+    facts, replies, arrived = summary["run"], summary["replies"], arrivals.sums(summary)
     state = f"{summary['verdict']} ({summary['validity']['state']}), exit code {summary['exit_code']}"
     ends = " + ".join(f"{units.count_text(replies[end])} {end.replace('_', ' ')}" for end in ENDS[1:])
     attempted, accepted, refused = (units.count_text(replies[name]) for name in ("attempted", "accepted", "refused"))
     lines = [
         f"{state}: {sentences.verdict_sentence(run, summary)}",
-        f"{facts['scenario']} on {facts['target'] or '–'}: {sentences.scale(summary)}, {units.seconds_text(facts['seconds'])}",
+        f"{facts['scenario']} on {facts['target'] or '–'}: {sentences.scale(run, summary)}, {units.seconds_text(facts['seconds'])}",
+        *(f"doubt: {doubt}" for doubt in sentences.doubts(summary, _MOST_DOUBTS)),
         "",
         *_columns(tables.thresholds(summary)),
         "",
@@ -29,6 +32,7 @@ def text(run: Run, summary: dict[str, Any]) -> str:
         "",
         f"{attempted} replies attempted = {accepted} accepted + {refused} refused",
         f"{accepted} accepted = {ends}",
+        *([arrivals.text(arrived)] if arrived else []),
         "",
         *(f"- {hint.text}" for hint in advice(run, summary)),
         "",

@@ -17,6 +17,7 @@ _MOST = 25
 _TIMES = {"response_ms": "response", "lag_ms": "lag", "delivery_ms": "delivery", "post_ms": "POST"}
 _NO_FRAME = {"lag_ms": "lag", "post_ms": "POST"}
 _IDS = {"conversation_id": "conversation", "message_id": "message", "agent": "agent", "request_id": "X-Request-Id"}
+_NOTED = ("worker", "note")
 _MARKED = ("misrouted", "unasked", "out_of_order", "undetermined")
 
 
@@ -60,9 +61,10 @@ def marked(run: Run) -> Table:
 
 
 def notes(run: Run) -> Table:
-    """Return what the run noted about itself while it lasted."""
-    found = [event for event in run.events if event.get("kind") == "note"]
-    rows = [(_unix_text(event["at_us"] / 1e6 if "at_us" in event else None), plain(event.get("text"))) for event in found[:_MOST]]
+    """Return what the run noted about its workers and itself, in the order of time; workers are told first where not all can be."""
+    found = [event for kind in _NOTED for event in run.events if event.get("kind") == kind]
+    shown = sorted(found[:_MOST], key=lambda event: event.get("at_us", 0))
+    rows = [(_unix_text(event["at_us"] / 1e6 if "at_us" in event else None), plain(event.get("text"))) for event in shown]
     return Table(("at (UTC)", "note"), "ll", rows, kept_note(len(rows), len(found)))
 
 

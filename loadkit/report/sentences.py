@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from loadkit import units
-from loadkit.measure import threshold, verdict
+from loadkit.measure import threshold, validity, verdict
 from loadkit.measure.histogram import Histogram
-from loadkit.measure.validity import LIMITS
 from loadkit.results.reader import Run
 
 __all__ = [
     "believed",
     "difference",
+    "doubts",
     "is_void",
     "limit_text",
     "many",
     "margin_text",
+    "model",
     "scale",
     "value_text",
     "verdict_sentence",
@@ -65,7 +66,13 @@ def believed(summary: dict[str, Any]) -> str:
 
 def is_void(reason: dict[str, Any]) -> bool:
     """Return whether a reason of validity voids a run; the others make it suspect."""
-    return reason["name"] not in LIMITS or reason["name"] == "generator.lag_void"
+    return validity.voids(reason["name"])
+
+
+def doubts(summary: dict[str, Any], most: int) -> list[str]:
+    """Return what casts doubt on a run without voiding it, in so many lines at most; the last one counts the others."""
+    found = [reason["text"] for reason in summary["validity"]["reasons"] if not is_void(reason)]
+    return found if len(found) <= most else [*found[: most - 1], f"and {len(found) - most + 1} further doubts"]
 
 
 def value_text(value: float | None, unit: str) -> str:
@@ -95,7 +102,7 @@ def margin_text(row: dict[str, Any]) -> str:
 
 def limit_text(name: str, value: float) -> str:
     """Return a validity limit, or the value held against it: lags are seconds, the others shares; empty for what has no limit."""
-    if name not in LIMITS:
+    if name not in validity.LIMITS:
         return ""
     return units.seconds_text(value) if "lag" in name else units.share_text(value)
 
@@ -128,10 +135,19 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
-def scale(summary: dict[str, Any]) -> str:
-    """Return how large the load was: customers and agents."""
-    facts = summary["run"]
-    return f"{many(facts['customers'], 'customer', 'customers')}, {many(facts['agents'], 'agent', 'agents')}"
+def model(run: Run, summary: dict[str, Any]) -> str:
+    """Return what paced the load: "50 customers", or the stages or arrivals it was asked for, with how many customers that came to."""
+    customers = many(summary["run"]["customers"], "customer", "customers")
+    for name in ("stages", "arrivals"):
+        asked = run.header.settings.get(name)
+        if isinstance(asked, str) and asked:
+            return f"{name} {asked} (at most {customers} at once)"
+    return customers
+
+
+def scale(run: Run, summary: dict[str, Any]) -> str:
+    """Return what the load was: its model, and how many agents answered."""
+    return f"{model(run, summary)}, {many(summary['run']['agents'], 'agent', 'agents')}"
 
 
 def many(n: int, one: str, more: str) -> str:

@@ -10,7 +10,7 @@ from loadkit import units
 from loadkit.measure import validity
 from loadkit.measure.metrics import find
 from loadkit.report.drawing import ms_text
-from loadkit.report.sentences import limit_text, margin_text, value_text
+from loadkit.report.sentences import is_void, limit_text, margin_text, value_text
 from loadkit.report.spread import LEGS
 from loadkit.results.reader import Run
 
@@ -56,9 +56,11 @@ def thresholds(summary: dict[str, Any]) -> Table:
 
 
 def reasons(summary: dict[str, Any]) -> Table:
-    """Return what was held against a limit and was above it; what voids a run without a limit is in its verdict's sentence."""
-    found = [reason for reason in summary["validity"]["reasons"] if reason["name"] in validity.LIMITS]
-    rows = [(row["text"], limit_text(row["name"], row["value"]), limit_text(row["name"], row["limit"])) for row in found]
+    """Return what casts doubt on a run, with its limit if it has one; what voids a run without a limit is in its verdict's sentence."""
+    found = [reason for reason in summary["validity"]["reasons"] if reason["name"] in validity.LIMITS or not is_void(reason)]
+    if not any(reason["name"] in validity.LIMITS for reason in found):
+        return Table(("doubt",), "l", [(reason["text"],) for reason in found])
+    rows = [(row["text"], *(limit_text(row["name"], row[column]) or "–" for column in ("value", "limit"))) for row in found]
     return Table(("doubt", "seen", "limit"), "lrr", rows)
 
 

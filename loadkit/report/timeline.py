@@ -41,6 +41,17 @@ class Timeline:
         """Return what was counted within every span; corrections of earlier ends can make it negative."""
         return [None if span is None else span.counters.get(name, 0) for span in self.spans]
 
+    def rates(self, name: str, spans: int) -> list[float | None]:
+        """Return what was counted per second, a value for every so many spans; spans in which nothing was written do not count."""
+        counts = self.counter(name)
+        groups = ([n for n in counts[at : at + spans] if n is not None] for at in range(0, len(counts), spans))
+        return [sum(group) / (len(group) * self.width_s) if group else None for group in groups]
+
+    def middles_of(self, spans: int) -> list[float]:
+        """Return the middles that belong to `rates`, in seconds since the start."""
+        whole = len(self.spans)
+        return [(at + min(at + spans, whole)) / 2 * self.width_s for at in range(0, whole, spans)]
+
     def gauge(self, name: str) -> list[float | None]:
         """Return a gauge's last value within every span."""
         return [None if span is None else span.gauges.get(name) for span in self.spans]

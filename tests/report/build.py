@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from loadkit import clock
 from loadkit.measure.ledger import Ledger
-from loadkit.measure.recorder import Interval, Recorder
+from loadkit.measure.recorder import MASTER, Interval, Recorder
 from loadkit.measure.reply import Reply
 from loadkit.results import summary
-from loadkit.results.format import INTERVALS, SUMMARY, End, Header
+from loadkit.results.format import INTERVALS, SUMMARY, End, Header, WorkerEnd
 from loadkit.results.reader import read
 from loadkit.results.writer import Writer
+from tests.report.flow import Arrivals, Flow
 
 THRESHOLDS = ("reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%")
 NASTY = "boom </script><script>alert('x')</script> & <b>bold</b> | `tick` @someone\nsecond line"
+SILENT = "it sent no heartbeat for three seconds"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a built run is like. `rate` is questions a second; `service_s` what one POST costs the server."""
+    """What a built run is like. `rate` is questions a second; `service_s` what one POST costs the server.
+
+    `workers` are (name, the second in which it is killed or None) and share rate and customers; none is a run of one process.
+    """
 
     name: str = "healthy"
     seconds: int = 60
@@ -50,6 +55,9 @@ class Plan:
     ended_by: str = "time"
     thresholds: tuple[str, ...] = THRESHOLDS
     faults: dict[str, str] = field(default_factory=dict)
+    workers: tuple[tuple[str, int | None], ...] = ()
+    arrivals: Arrivals | None = None
+    stages: str = ""
     seed: int = 1
 
 
@@ -70,17 +78,35 @@ SUSPECT = Plan("suspect", seconds=30, generator_lag_s=0.2)
 VOID = Plan("void", seconds=30, rate=0.0, errors=(("http_401", "agent.profile", "Invalid Access Token"),))
 CRASHED = Plan("crashed", seconds=20, rate=30.0, drain_s=0, crashed=True)
 SHORT = Plan("short", seconds=1, rate=30.0, thinks_s=0.1, drain_s=1)
+TWO_WORKERS = Plan("workers", rate=12.0, service_s=0.12, workers=(("host-a_3f09c1", None), ("host-b_fa20ce", 40)))
+OPEN = Plan(
+    "open",
+    customers=70,
+    arrivals=Arrivals(
+        drops=(
+            (10, "no_idle_user", 3),
+            (20, "generator_late", 1),
+            (30, "worker_lost", 1),
+            *((second, "cap_reached", 2) for second in range(45, 59)),
+            (59, "stopped", 2),
+        ),
+        slow_from=40,
+    ),
+)
 DAY = Plan("day", seconds=86_400, step=300, rate=0.02, drain_s=300)
 
 
 class _Model:
     """A queue of POSTs in front of one server; hands happenings to the ledger in the order of time."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.random = random.Random(plan.seed)
-        self.base_us = clock.now_us()
-        self.recorder = Recorder()
+    def __init__(self, plan: Plan, base_us: int, worker: int = 0) -> None:
+        share = max(1, len(plan.workers))
+        self.plan = plan = replace(plan, rate=plan.rate / share, customers=plan.customers // share)
+        self.worker = worker
+        self.random = random.Random(plan.seed + worker)
+        self.base_us = base_us
+        self.recorder = Recorder(worker=worker)
+        self.flow = Flow(plan.arrivals, plan.seconds) if plan.arrivals else None
         self.lost_after_s = 3.0 if plan.found_after_s else 30.0
         self.ledger = Ledger(self.recorder, deadline_us=5_000_000, lost_after_us=round(self.lost_after_s * 1e6))
         self.timeline: list[tuple[float, int, Any]] = []
@@ -119,11 +145,11 @@ class _Model:
     def _plan_one(self, number: int, asked: float, shown: float, desk: float, due: float, sent: float, answered: float) -> None:
         plan, rng, record = self.plan, self.random, self.recorder.latency
         reply = Reply(
-            f"r{number:05d}",
+            f"r{self.worker}-{number:05d}",
             conversation_id=100 + number % plan.customers,
             subscription=f"s{number % plan.customers}",
             agent=number % plan.agents,
-            worker=0,
+            worker=self.worker,
             due_us=self.us(due),
             sent_us=self.us(sent),
             asked_us=self.us(asked),
@@ -176,6 +202,9 @@ class _Model:
         running = second < plan.seconds
         here = min(plan.customers, round(plan.customers * (second + 1) / max(1, plan.seconds // 6)))
         down = round(here * 0.4) if second in plan.drops else 0
+        if self.flow:
+            self.flow.beat(second, recorder)
+            here = self.flow.inside
         gauges = {"customers": here, "customers.wanted": plan.customers, "cable.wanted": here, "cable.open": here - down}
         for name, value in gauges.items():
             recorder.gauge(name, value if running else 0)
@@ -232,7 +261,8 @@ def header(plan: Plan, started_us: int) -> Header:
         started_us=started_us,
         target={"host": "http://127.0.0.1:3000", "account": 1, "inboxes": ["inbox_identifier"], "agents": plan.agents},
         agents=plan.agents,
-        settings={"deadline": 5.0, "lost_after": 30.0, "connections": "user", "stages": [[120, 50]], "note": NASTY},
+        workers=max(1, len(plan.workers)),
+        settings={"deadline": 5.0, "lost_after": 30.0, "connections": "user", "note": NASTY} | _model(plan),
         thresholds=list(plan.thresholds),
         limits={"generator.lag_p99": 0.2},
         environment={"python": "3.11.9", "receiver": "epoll", "stamps": "kernel", "cpus": 2},
@@ -240,16 +270,63 @@ def header(plan: Plan, started_us: int) -> Header:
     )
 
 
+def _model(plan: Plan) -> dict[str, str]:
+    asked = {"stages": plan.stages, "arrivals": plan.arrivals.text if plan.arrivals else ""}
+    return {name: text for name, text in asked.items() if text}
+
+
+def _intervals(plan: Plan, base_us: int, started_us: int) -> list[Interval]:
+    """Return the intervals of all processes in the order of time; a worker that was killed has none after that, and its master says so."""
+    made = []
+    for rank, (name, killed) in enumerate(plan.workers or (("", None),)):
+        mine = _Model(plan, base_us, rank).intervals(started_us)
+        if killed is not None:
+            mine = [*mine[:killed], _loss(rank, name, killed, started_us)]
+        made += mine
+    return sorted(made, key=lambda interval: interval.end_us)
+
+
+def _loss(rank: int, name: str, killed: int, started_us: int) -> Interval:
+    master, at_us = Recorder(worker=MASTER), started_us + (killed + 3) * 1_000_000
+    text = f"worker {rank} ({name}) is lost since {_iso(killed)}: {SILENT}"
+    master.event("worker", worker=rank, name=name, text=text)
+    interval = master.cut()
+    interval.start_us, interval.end_us = at_us - 1_000_000, at_us
+    for event in interval.events:
+        event["at_us"] = at_us
+    return interval
+
+
+def _iso(second: int) -> str:
+    """Return the wall time of a second of the run (of less than 55), as its header has it."""
+    return f"2026-01-02T03:04:{second + 5:02d}Z"
+
+
+def _worker_ends(plan: Plan) -> list[WorkerEnd]:
+    return [
+        WorkerEnd(worker=rank, name=name)
+        if killed is None
+        else WorkerEnd(worker=rank, name=name, state="lost", since=_iso(killed), reason=SILENT)
+        for rank, (name, killed) in enumerate(plan.workers)
+    ]
+
+
 def build(parent: Path, plan: Plan) -> Path:
     """Write the folder of a planned run and return it."""
     folder = parent / plan.name
     folder.mkdir(parents=True)
-    model = _Model(plan)
-    started_us = clock.to_unix_us(model.base_us)
+    base_us = clock.now_us()
+    started_us = clock.to_unix_us(base_us)
     writer = Writer(folder, header(plan, started_us))
-    for interval in model.intervals(started_us):
+    for interval in _intervals(plan, base_us, started_us):
         writer.write(interval)
-    end = End(ended_by=plan.ended_by, seconds=float(plan.seconds), drain_seconds=float(plan.drain_s), faults=plan.faults)
+    end = End(
+        ended_by=plan.ended_by,
+        seconds=float(plan.seconds),
+        drain_seconds=float(plan.drain_s),
+        faults=plan.faults,
+        workers=_worker_ends(plan),
+    )
     run = read(folder)
     writer.finish(end, summary.summarize(run.header, run.totals, end))
     if plan.crashed:

@@ -4,9 +4,10 @@ import pytest
 
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
+from loadkit.measure.workers import WorkerTotals
 from loadkit.report.advice import MOST_HINTS, PLACES, advice
 from loadkit.results import summary
-from loadkit.results.format import End
+from loadkit.results.format import End, WorkerEnd
 from loadkit.results.reader import Run
 from tests.report import build
 
@@ -59,6 +60,10 @@ def test_a_run_is_told_what_to_look_at_next(made, plan, words):
         ({"question.unseen": 2}, {}, "2 questions did not show"),
         ({"reply.undetermined": 1}, {}, "longer --drain"),
         ({"http.contact.create.failed": 7}, {}, "7 requests of contact.create failed"),
+        ({"schedule.dropped.cap_reached": 5}, {}, "5 arrivals found all the customers that -u allows"),
+        ({"schedule.dropped.no_idle_user": 1}, {}, "1 arrival found no user ready"),
+        ({"schedule.dropped.generator_late": 2}, {}, "more worker processes"),
+        ({"schedule.dropped.worker_lost": 3}, {}, "3 arrivals of its share did not start"),
     ],
 )
 def test_each_rule_speaks_of_its_own_trouble(tmp_path, counters, latencies, word):
@@ -76,8 +81,30 @@ def test_there_are_at_most_four_hints_and_the_gravest_come_first(tmp_path):
     assert "RACK_ATTACK_LIMIT" in texts[1]
 
 
+def test_the_stop_is_no_trouble(tmp_path):
+    """Arrivals that still waited when the run stopped need no advice."""
+    assert _texts(_run(tmp_path, {"schedule.dropped.stopped": 2})) == ["Nothing stands out."]
+
+
+def test_undetermined_replies_of_the_living_still_ask_for_a_longer_drain(tmp_path):
+    """What a lost worker left is told apart from what a short drain left."""
+    run = _run(tmp_path, {"reply.attempted": 1010, "reply.undetermined": 10})
+    run.totals.workers[0] = lost = WorkerTotals()
+    lost.attempted, lost.ended = 7, 0
+    run.end.workers = [WorkerEnd(worker=0, name="a", state="lost")]
+    assert any("before the end of 3 replies was known" in text for text in _texts(run))
+
+
+def test_questions_that_nobody_answers_point_to_the_settings(tmp_path):
+    """The hint's place is on the page."""
+    run = _run(tmp_path, {"reply.attempted": 0, "reply.on_time": 0})
+    (hint,) = advice(run, summary.summary_of(run))
+    assert (hint.section, "tokens" in hint.text) == ("settings", True)
+    assert hint.section in PLACES
+
+
 def test_hints_point_to_places_that_have_a_name(made):
     """A hint's section is one that the page can name."""
-    for plan in (build.FAULTY, build.SATURATED, build.VOID, build.SUSPECT, build.CRASHED):
+    for plan in (build.FAULTY, build.SATURATED, build.VOID, build.SUSPECT, build.CRASHED, build.TWO_WORKERS, build.OPEN):
         it = made(plan)
         assert {hint.section for hint in advice(it.run, it.summary)} <= {"", *PLACES}

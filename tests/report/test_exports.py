@@ -85,11 +85,11 @@ def test_markdown_tables_stay_whole_whatever_the_texts(made, plan):
 
 
 def test_csv_numbers_equal_the_summary(made, tmp_path):
-    """Four files; each number is the one of the summary, and a series sums up to it."""
+    """Five files; each number is the one of the summary, and a series sums up to it."""
     it = made(build.FAULTY)
     paths = exports.write_csv(it.run, it.summary, tmp_path / "deep" / "csv")
-    assert [path.name for path in paths] == ["latencies.csv", "series.csv", "errors.csv", "replies.csv"]
-    latencies, series, errors, replies = (pd.read_csv(path) for path in paths)
+    assert [path.name for path in paths] == ["latencies.csv", "series.csv", "errors.csv", "replies.csv", "workers.csv"]
+    latencies, series, errors, replies, workers = (pd.read_csv(path) for path in paths)
     for row in latencies.to_dict("records"):
         for name, value in it.summary["metrics"][row["metric"]].items():
             assert row[name] == value or (value is None and pd.isna(row[name]))
@@ -98,6 +98,7 @@ def test_csv_numbers_equal_the_summary(made, tmp_path):
     assert errors["example"][0] == it.summary["errors"][0]["example"]
     assert dict(zip(replies["name"], replies["count"], strict=True)) == it.summary["replies"]
     assert list(replies["name"]) == ["attempted", "accepted", *ENDS, *MARKS]
+    assert list(workers["replies"]) == [it.summary["replies"]["attempted"]]
     assert len(series) == len(it.run.bins)
     for end in ("on_time", "late", "lost", "refused"):
         assert series[f"reply.{end}"].sum() == it.summary["replies"][end]

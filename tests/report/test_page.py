@@ -13,7 +13,18 @@ from loadkit.results import reader, summary
 from tests.report import build
 from tests.report.reading import Element, parse
 
-PLANS = (build.HEALTHY, build.SATURATED, build.FAULTY, build.SUSPECT, build.VOID, build.CRASHED, build.SHORT, build.DAY)
+PLANS = (
+    build.HEALTHY,
+    build.SATURATED,
+    build.FAULTY,
+    build.SUSPECT,
+    build.VOID,
+    build.CRASHED,
+    build.SHORT,
+    build.TWO_WORKERS,
+    build.OPEN,
+    build.DAY,
+)
 by_name = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 
 
@@ -101,7 +112,7 @@ def test_every_chart_has_a_caption_and_data(made, plan):
 
 
 def test_a_healthy_run_has_all_six_charts(made):
-    """Response over time, ends, sockets, customers, the percentile curve and the legs."""
+    """Response over time, ends, sockets, customers, the percentile curve and the legs: those of a closed model."""
     figures = parse(made(build.HEALTHY).html).all("figure")
     assert [figure.attributes["id"] for figure in figures] == ["over-time", "ends-over-time", "sockets", "customers", "curve", "legs"]
 
