@@ -28,6 +28,8 @@ LIMITS: dict[str, float] = {
     "cable.missing": 0.02,
     "customers.dead": 0.01,
     "schedule.dropped": 0.01,
+    "desk.unsent": 0.01,
+    "user.failed": 0.0,
     "reply.undetermined": UNDETERMINED_LIMIT,
     "reply.unclear_stamps": 0.05,
 }
@@ -116,6 +118,12 @@ def _void(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
     return reasons
 
 
+def _share(totals: Totals, part: str, rest: str) -> float:
+    """Return how large a part of both counters together the first is."""
+    n = totals.counters.get(part, 0)
+    return n / (n + totals.counters.get(rest, 0)) if n else 0.0
+
+
 def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
     lag = totals.histograms.get("generator.lag", Histogram())
     response = totals.histograms.get("reply.response", Histogram())
@@ -138,6 +146,12 @@ def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
         ("cable.missing", missing / wanted if wanted else 0.0, "{} of the wanted cables were not open"),
         ("customers.dead", dead / asked if asked else 0.0, "{} of the wanted customers were not there"),
         ("schedule.dropped", _dropped_share(totals), "{} of the intended arrivals were not started, for reasons of the generator's own"),
+        (
+            "desk.unsent",
+            _share(totals, "desk.unsent", "reply.attempted"),
+            "{} of the replies were due and not sent before the drain's bound",
+        ),
+        ("user.failed", _share(totals, "user.failed", "question.asked"), "{} of what customers set out to do ended in an exception"),
         (
             "reply.undetermined",
             totals.undetermined_share,

@@ -37,6 +37,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         places=PLACES,
         charts=charts(run, summary),
         ends=_ends(summary),
+        desk={name: summary["counters"].get(f"desk.{name}", 0) for name in ("taken", "cancelled", "unpicked", "unsent")},
         marks={mark: summary["replies"][mark] for mark in MARKS},
         arrivals=arrivals.sums(summary),
         colours=COLOURS,

@@ -1,4 +1,4 @@
-"""Writes a run folder: append only, flushed to the disk at every interval, the interval's own line last.
+"""Writes a run folder: append only, flushed to the disk at every call, the intervals' own lines last.
 
 Every call blocks on the disk: in a load generator it belongs into the thread pool, one call at a time.
 """
@@ -65,8 +65,12 @@ class Writer:
             self._deliveries.write(DELIVERY_COLUMNS + "\n")
         self._flush()
 
-    def write(self, interval: Interval) -> None:
-        """Append one interval to every file and flush it to the disk. Raises OSError."""
+    def write(self, *intervals: Interval) -> None:
+        """Append intervals to every file and flush them to the disk, together: a master gets many at a time. Raises OSError."""
+        self._commit(*[self._append(interval) for interval in intervals])
+
+    def _append(self, interval: Interval) -> fmt.IntervalLine:
+        """Append an interval to every file but that of the intervals; return its line for that."""
         lines = 0
         start = max(0.0, (interval.start_us - self._base_us) / 1e6)  # HDR tools skip what a worker's clock puts before the start
         length = (interval.end_us - interval.start_us) / 1e6
@@ -83,7 +87,7 @@ class Writer:
             self._line(self._events, event)
         if self._deliveries and interval.deliveries:
             self._deliveries.write("\n".join(interval.deliveries) + "\n")
-        line = fmt.IntervalLine(
+        return fmt.IntervalLine(
             seq=interval.seq,
             worker=interval.worker,
             start=interval.start_us / 1e6,
@@ -96,7 +100,6 @@ class Writer:
             frames=interval.frames,
             errors=interval.errors,
         )
-        self._commit(line)
 
     def finish(self, end: fmt.End, summary: dict[str, Any]) -> None:
         """Append how the run ended, write the summary, and close. Raises OSError."""
@@ -109,10 +112,11 @@ class Writer:
         for file in self._files():
             file.close()
 
-    def _commit(self, line: fmt.IntervalLine) -> None:
-        """Flush what the line speaks of before the line itself, so that a line found after a crash is true."""
+    def _commit(self, *lines: fmt.IntervalLine) -> None:
+        """Flush what the lines speak of before the lines themselves, so that a line found after a crash is true."""
         self._flush(but=self._intervals)
-        self._line(self._intervals, line)
+        for line in lines:
+            self._line(self._intervals, line)
         self._flush(only=self._intervals)
 
     @staticmethod

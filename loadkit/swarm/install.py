@@ -65,7 +65,7 @@ class _Kit:
         self._agents, self._thresholds, self._validity = agents, thresholds, validity
         self._ready: tuple[RunSettings, Look] | None = None
         self._node: Local | Master | Worker | None = None
-        self._signalled = False
+        self._ended_by = "time"
         self._initialised = Event()
         self._own_target = ""
         self._pages: list[subprocess.Popen[bytes]] = []
@@ -110,7 +110,9 @@ class _Kit:
             logging.getLogger("locust.stats_logger").disabled = True
         self._hold_lifeline()
         if web_ui is not None:
-            webui.install(environment, web_ui, self._prepare_from_form, self._is_draining)
+            webui.install(
+                environment, web_ui, prepare=self._prepare_from_form, is_draining=self._is_draining, on_stop=self._stopped_by_hand
+            )
 
     def _check_web(self, environment: Environment) -> None:
         """A target that the form may still complete is no reason not to start the web UI; a file that cannot be used is."""
@@ -129,6 +131,10 @@ class _Kit:
     def _prepare_from_form(self, environment: Environment) -> None:
         self._ready = self.prepare(environment)
         shapes.choose(environment, self._ready[0], environment.runner)
+
+    def _stopped_by_hand(self) -> None:
+        if not self._is_draining():
+            self._ended_by = "user"
 
     def _is_draining(self) -> bool:
         return self._node is not None and self._node.drain.begun
@@ -190,7 +196,7 @@ class _Kit:
         """Make the run and its folder, and seat the agents."""
         if environment.runner is None:
             self._initialised.wait()  # a worker that joins late may be told to start before it has heard of `init`
-        environment.process_exit_code = None
+        environment.process_exit_code, self._ended_by = None, "time"
         locust.log.unhandled_greenlet_exception = False
         runner = environment.runner
         if isinstance(runner, WorkerRunner):
@@ -239,7 +245,7 @@ class _Kit:
         if locust.log.unhandled_greenlet_exception:
             node.record.fault("listener", "a listener or a greenlet raised an exception; Locust's log has it")
         try:
-            summary = node.end("signal" if self._signalled else "user" if _by_hand(environment) else "time")
+            summary = node.end(self._ended_by)
         except LoadkitError as error:
             _log.error("%s", error)
             environment.process_exit_code = 4
@@ -264,7 +270,7 @@ class _Kit:
         if isinstance(self._node, Worker):
             self._node.leave()
         elif runner is not None and runner.state in ("spawning", "running"):
-            self._signalled = True
+            self._ended_by = "signal"
             runner.stop(send_stop_to_client=False) if isinstance(runner, MasterRunner) else runner.stop()
 
     def quitting(self, environment: Environment, **_: Any) -> None:
@@ -287,11 +293,6 @@ class _Kit:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         watcher.start(parent_gone)
-
-
-def _by_hand(environment: Environment) -> bool:
-    options: Any = environment.parsed_options
-    return environment.web_ui is not None and not options.autostart
 
 
 def _make_page(folder: Path) -> subprocess.Popen[bytes]:

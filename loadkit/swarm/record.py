@@ -42,10 +42,11 @@ class Record:
     def write(self) -> None:
         """Write what was added, in the thread pool: the disk must not hold up the hub. A full disk voids the run."""
         self._tell()
+        if not self._unwritten:
+            return
         intervals, self._unwritten = self._unwritten, []
         try:
-            for interval in intervals:
-                gevent.get_hub().threadpool.apply(self._writer.write, (interval,))
+            gevent.get_hub().threadpool.apply(self._writer.write, tuple(intervals))
         except (OSError, ValueError) as error:
             self.fault("results", f"the results could not be written: {error}")
 

@@ -17,8 +17,18 @@ from loadkit.swarm.settings import OPTIONS
 __all__ = ["install"]
 
 
-def install(environment: Environment, web_ui: Any, prepare: Callable[[Environment], None], is_draining: Callable[[], bool]) -> None:
-    """Check every start from the form by `prepare`, which raises UsageError. No secret is an option, so none is in a page."""
+def install(
+    environment: Environment,
+    web_ui: Any,
+    *,
+    prepare: Callable[[Environment], None],
+    is_draining: Callable[[], bool],
+    on_stop: Callable[[], None],
+) -> None:
+    """Check every start from the form by `prepare`, which raises UsageError. No secret is an option, so none is in a page.
+
+    `on_stop` hears that a person pressed stop.
+    """
     options: Any = environment.parsed_options
     # Locust casts what the form sends to the type of the present value's first element: an empty list would cast to int.
     for option in OPTIONS:
@@ -32,6 +42,8 @@ def install(environment: Environment, web_ui: Any, prepare: Callable[[Environmen
     @web_ui.app.before_request  # type: ignore[untyped-decorator]
     def check_start() -> Any:
         runner = environment.runner
+        if request.endpoint == "locust.stop":
+            on_stop()
         if request.endpoint != "locust.swarm" or runner is None:
             return None
         if is_draining() or runner.state == "stopping":

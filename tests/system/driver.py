@@ -91,3 +91,10 @@ def partition_holds(summary: dict[str, Any]) -> bool:
     replies = summary["replies"]
     ends = sum(replies[end] for end in ("on_time", "late", "recovered", "lost", "undetermined"))
     return replies["attempted"] == replies["accepted"] + replies["refused"] and replies["accepted"] == ends
+
+
+def desk_adds_up(summary: dict[str, Any]) -> bool:
+    """Whether every question that came to the desk was answered, cancelled, never picked up or never sent."""
+    counters = summary["counters"]
+    rest = sum(counters[f"desk.{name}"] for name in ("cancelled", "unpicked", "unsent"))
+    return counters["desk.taken"] == summary["replies"]["attempted"] + rest

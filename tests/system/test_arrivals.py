@@ -12,7 +12,7 @@ import pytest
 from loadkit.workload import profile
 from loadkit.workload.arrivals import Schedule
 from tests.support import eventually
-from tests.system.driver import SandboxProcess, finish, partition_holds, run, start
+from tests.system.driver import SandboxProcess, desk_adds_up, finish, partition_holds, run, start
 from tests.system.test_endings import has_replies
 from tests.system.test_workers import workers_of
 
@@ -34,6 +34,7 @@ def adds_up(summary: dict[str, Any]) -> dict[str, int]:
     assert counters["schedule.started"] == counters["iteration.finished"] + counters["iteration.cut"]
     assert summary["metrics"]["schedule.lag"]["count"] == counters["schedule.started"]
     assert partition_holds(summary)
+    assert desk_adds_up(summary)
     return counters
 
 

@@ -28,10 +28,10 @@ def free_port() -> int:
 class Web:
     """The web UI of one `loadkit run --web`."""
 
-    def __init__(self, results: Path, box: SandboxProcess) -> None:
+    def __init__(self, results: Path, box: SandboxProcess, *options: str) -> None:
         self.results, port = results, free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.process = start(results, "chatty", "--target", str(box.target), "--web", "--web-port", str(port))
+        self.process = start(results, "chatty", "--target", str(box.target), "--web", "--web-port", str(port), *options)
         eventually(self.answers, within=30)
 
     def answers(self) -> bool:
@@ -89,6 +89,33 @@ def test_two_runs_from_the_form_leave_two_clean_folders(web: Web, sandbox: Sandb
     assert [json.loads((folder / "run.json").read_text())["settings"]["deadline"] for folder in folders] == [3.0, 4.0]
     assert all(map(partition_holds, summaries))
     assert [summary["run"]["ended_by"] for summary in summaries] == ["user", "user"]
+    assert sum(summary["replies"]["accepted"] for summary in summaries) == len(sandbox.truth())
+
+
+def test_stages_arrivals_and_a_plain_run_from_the_form(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """Two workers, three runs in one process: each by its own model, ended by itself; a running one keeps its settings."""
+    web = Web(tmp_path / "reports", sandbox, "--processes", "2")
+    try:
+        eventually(lambda: json.loads(web.page("/stats/requests"))["workers"][1:], within=30)
+        for number, form in enumerate(
+            [{"stages": "2s:4,3s:4"}, {"stages": "", "run_time": "4s"}, {"arrivals": "3/s", "run_time": "4s"}], 1
+        ):
+            eventually(lambda form=form: web.swarm(**form)["success"], within=20)
+            assert "keeps its deadline" in str(web.swarm(deadline="2s")["message"])
+            eventually(lambda number=number: len(list(web.results.glob("*/summary.json"))) == number, within=30)
+    finally:
+        web.process.send_signal(signal.SIGTERM)
+        web.process.communicate(timeout=40)
+    folders = sorted(web.results.iterdir())
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    settings = [json.loads((folder / "run.json").read_text())["settings"] for folder in folders]
+    assert [summary["run"]["ended_by"] for summary in summaries] == ["time"] * 3
+    assert [(one.get("stages"), one.get("arrivals"), one.get("run_time")) for one in settings] == [
+        ("2s:4,3s:4", None, None),
+        (None, None, 4),
+        (None, "poisson 3/s", 4),
+    ]
+    assert all(map(partition_holds, summaries))
     assert sum(summary["replies"]["accepted"] for summary in summaries) == len(sandbox.truth())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import Finished, SandboxProcess, finish, partition_holds, run, start
+from tests.system.driver import Finished, SandboxProcess, desk_adds_up, finish, partition_holds, run, start
 from tests.system.test_endings import child_of, has_replies
 from tests.system.test_web import free_port
 
@@ -37,6 +37,7 @@ def exact(done: Finished, box: SandboxProcess) -> dict[str, Any]:
     """Check that ends, log and the server's truth are the same replies; return the summary."""
     summary = done.summary
     assert partition_holds(summary), summary["replies"]
+    assert desk_adds_up(summary), summary["counters"]
     accepted = {marker for marker, row in done.deliveries.items() if row["end"] != "refused"}
     assert accepted == set(box.truth())
     assert summary["replies"]["accepted"] == len(accepted) > 0
