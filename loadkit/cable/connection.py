@@ -162,6 +162,14 @@ class Cable:
             raise LocalProtocolError("a cable that is closed cannot perform")
         self.happened(self._machine.perform(action, now_us()))
 
+    def cut(self) -> bool:
+        """Break the socket without a word, as a network does; it comes back by its policy. Return whether there was one to break."""
+        link = self._link
+        if link is None or not self.is_confirmed:
+            return False
+        self._receiver.lose(link, "cut_on_purpose")
+        return True
+
     def close(self) -> None:
         """Close at once and for good; never blocks. A greenlet that waits in `open` gets a TransportError."""
         self._wanted = False

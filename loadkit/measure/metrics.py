@@ -68,6 +68,7 @@ COUNTERS = _metrics(
     copies__seen="further copies of accepted replies that a verified contact's other sessions saw",
     cable__opened="cables that were opened, reconnections included",
     cable__dropped="cables that ended without our closing them",
+    cable__cut="customers' cables that the scenario cut on purpose",
     cable__unconfirmed="subscriptions that were not confirmed in time",
     cable__deaf="cables that were open and pinged and yet heard nothing",
     question__asked="messages that customers sent and the server took",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gevent
@@ -33,7 +33,7 @@ from loadkit.swarm.gate import Gate
 from loadkit.swarm.listing import Listing
 from loadkit.swarm.look import Look
 from loadkit.swarm.place import Place
-from loadkit.swarm.pulse import Pulse
+from loadkit.swarm.pulse import Pulse, set_heap_aside
 from loadkit.swarm.samples import Samples
 from loadkit.swarm.settings import RunSettings
 from loadkit.swarm.watch import Watch
@@ -60,9 +60,11 @@ class Run:
         place: Place,
         *,
         agent_class: type[Agent],
+        cuts: Sequence[float] = (),
         on_foreign: Callable[[Marker], None] | None = None,
     ) -> None:
         self.environment, self.settings, self.look = environment, settings, look
+        self._cuts = cuts
         self.id, self.worker, self._place = place.run, place.rank, place
         self.stopping = False
         self._inboxes = itertools.cycle(settings.target.inboxes)
@@ -118,10 +120,19 @@ class Run:
         self.spawn(self.pulse.beat)
         if self.gate:
             self.spawn(self.gate.run)
+        for moment in self._cuts:
+            self.spawn(self._cut_cables, moment)
         openers = [gevent.spawn(self._open_agent, agent) for agent in self.desk.agents]
         gevent.joinall(openers, timeout=15)
         for opener in openers:
             opener.link_exception(self.greenlet_failed)
+
+    def _cut_cables(self, moment: float) -> None:
+        """Cut every customer's cable at a moment, all at once."""
+        gevent.sleep(moment)
+        cut = sum(customer.cable.cut() for customer in list(self.customers) if customer.cable is not None)
+        self.recorder.count("cable.cut", cut)
+        self.recorder.event("note", text=f"{cut} customers' cables were cut on purpose, {moment:g} s after the start")
 
     def _gate(self) -> Gate | None:
         plan = self.settings.arrivals
