@@ -71,6 +71,7 @@ COUNTERS = _metrics(
     cable__cut="customers' cables that the scenario cut on purpose",
     cable__unconfirmed="subscriptions that were not confirmed in time",
     cable__deaf="cables that were open and pinged and yet heard nothing",
+    customer__returned="customers of an earlier run who came back",
     question__asked="messages that customers sent and the server took",
     question__unseen="questions that no agent's cable had shown by the deadline",
     desk__taken="questions that came to the desk: replies attempted, and those below",

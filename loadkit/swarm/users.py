@@ -22,6 +22,7 @@ from loadkit.chat.routes import CABLE
 from loadkit.errors import LoadkitError, RemoteProtocolError
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Question
+from loadkit.swarm.identities import Identity
 from loadkit.swarm.run import Run
 from loadkit.swarm.visits import receive_visitors
 
@@ -105,20 +106,48 @@ class ContactUser(FastHttpUser):
     def _open_next(self, customer: Customer) -> bool:
         """Take the steps that are missing, in order; return whether all went well."""
         self._leave_if_stopping()
-        if customer.contact is None:
-            contact = self._carry(self._new_contact(), Contact)
+        if customer.contact is None and not self._come_back(customer):
+            customer.identifier = self.run_context.new_identifier()
+            contact = self._carry(self._new_contact(customer), Contact)
             if contact is None:
                 return False
             customer.become(contact)
         if customer.cable is None and not self._open_cable(customer):
             return False
         self._leave_if_stopping()
+        if customer.conversation_id is None and customer.conversations:
+            customer.conversation_id = customer.conversations[-1]
+            return self.history() is not None
         conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
         if conversation is None:
             return False
         customer.conversation_id = conversation.id
         customer.conversations.append(conversation.id)
+        self._keep(customer)
         return True
+
+    def _come_back(self, customer: Customer) -> bool:
+        """Be a customer of an earlier run, if one comes back, as a reopened app is: view the contact, list the conversations."""
+        run = self.run_context
+        kept = run.identities.draw() if run.identities is not None else None
+        if kept is None:
+            return False
+        customer.api, customer.identifier = run.api(kept.inbox), kept.identifier
+        contact = self._carry(customer.api.show_contact(kept.source_id, identifier=kept.identifier), Contact)
+        if contact is None:
+            return False
+        customer.become(contact)
+        conversations = self._carry(customer.api.list_conversations(customer.key), list[Conversation])
+        customer.conversations = [conversation.id for conversation in conversations or ()]
+        run.recorder.count("customer.returned")
+        return True
+
+    def _keep(self, customer: Customer) -> None:
+        """Keep who this is for later runs."""
+        run, contact = self.run_context, customer.contact
+        if run.identities is not None and contact is not None:
+            host, inbox, identifier = run.settings.target.host, customer.api.inbox, customer.identifier
+            run.identities.keep(Identity(host, inbox, contact.source_id, contact.pubsub_token, identifier, list(customer.conversations)))
 
     def say(self, text: str | None = None) -> bool:
         """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
@@ -165,9 +194,8 @@ class ContactUser(FastHttpUser):
 
     # How it is done.
 
-    def _new_contact(self) -> Request:
-        run = self.run_context
-        return self.customer.api.create_contact(name=run.personas.name(), identifier=run.new_identifier())
+    def _new_contact(self, customer: Customer) -> Request:
+        return customer.api.create_contact(name=self.run_context.personas.name(), identifier=customer.identifier)
 
     def _open_cable(self, customer: Customer) -> bool:
         run = self.run_context
