@@ -40,13 +40,7 @@ from loadkit.cable.receiver import Receiver
 from loadkit.cable.reconnect import ReconnectPolicy, policy
 from loadkit.cable.watcher import Watcher
 from loadkit.clock import now_us
-from loadkit.errors import (
-    AnswerError,
-    LoadkitError,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TransportError,
-)
+from loadkit.errors import AnswerError, LoadkitError, LocalProtocolError, RemoteProtocolError, TransportError
 
 __all__ = ["Cable", "Watcher"]
 

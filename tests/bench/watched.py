@@ -90,8 +90,8 @@ class Watched:
         for folder in self._results.iterdir():
             started = json.loads((folder / "run.json").read_text())["started_us"] / 1e6
             lines = [line.split(",") for line in (folder / "latency.hlog").read_text().splitlines() if line.startswith(f"Tag={name},")]
-            for _, start, length, _, payload in lines:
-                if began <= started + float(start) and started + float(start) + float(length) <= ended:
+            for _, since, length, _, payload in lines:
+                if began <= started + float(since) and started + float(since) + float(length) <= ended:
                     counts = decode(payload)
                     found.add(Histogram(counts, sum(counts.values())))
         return found
