@@ -161,3 +161,30 @@ def truth(sandbox: Sandbox, count: int) -> list[dict[str, Any]]:
     found = eventually(lambda: lines if len(lines := path.read_bytes().splitlines()) >= count else None)
     assert len(found) == count
     return [json.loads(line) for line in found]
+
+
+A = "/api/v1/accounts/1"
+
+
+def acts(sandbox: Sandbox, method: str, path: str, body: Any = None, *, admin: bool = False, **more: Any) -> Reply:
+    """Let the first agent, or the administrator, do something in the account."""
+    token = sandbox.store.admin.access_token if admin else sandbox.agent_tokens[0]
+    return ask(sandbox.url, method, A + path, body, headers={"Api-Access-Token": token}, **more)
+
+
+def staff(sandbox: Sandbox, number: int = 1) -> Wire:
+    """Return the subscribed cable of a user: 0 is the administrator, 1 the first agent."""
+    user, wire = sandbox.store.users[number], Wire(sandbox.url)
+    wire.subscribe(user.pubsub_token, account_id=1, user_id=user.id)
+    return wire
+
+
+def heard(sandbox: Sandbox, wire: Wire, *, first: int = 0) -> list[str]:
+    """Return the names of the events that a socket has heard from `first` on, after everything under way has been written.
+
+    Jobs run in the turns that a request takes, and a chain of them needs several.
+    """
+    for _ in range(4):
+        ask(sandbox.control, "GET", "/state")
+    wire.settle()
+    return [message["event"] for message in wire.events()[first:] if message["event"] != "presence.update"]
