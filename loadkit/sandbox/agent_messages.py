@@ -62,7 +62,7 @@ class AgentMessages:
     def add_to(self, router: Router) -> None:
         """Declare the routes."""
         router.add("GET", routes.AGENT_MESSAGE_LIST.template, self.list_messages)
-        router.add("POST", routes.AGENT_MESSAGE_CREATE.template, self.create_message)
+        router.add("POST", routes.AGENT_MESSAGE_CREATE.template, self.create_message, witness=self.attempted)
         one = routes.AGENT_MESSAGE_LIST.template + "/{message}"
         router.add("DELETE", one, self.delete_message)
         if self._dialect.sets_status:
@@ -78,17 +78,17 @@ class AgentMessages:
         page = _page(messages, request.number("before"), request.number("after"))
         return json_answer(agent_views.message_page(conversation, page, self._host, self._presence.availability))
 
-    def create_message(self, request: Request) -> Answer:
-        """POST a message; where it is a reply, its line in the truth ends with the answer."""
-        reply = (request.text("message_type") or "outgoing") == "outgoing" and not is_true(request.params.get("private"))
-        if not reply:
-            return self._create(request, None)
+    def attempted(self, request: Request) -> Attempt | None:
+        """Begin the line of a reply; None for what is no reply: a private note, the customer's own words."""
+        if (request.text("message_type") or "outgoing") != "outgoing" or is_true(request.params.get("private")):
+            return None
         attempt = self._truth.attempt(request.received_us, request.request_id, request.params.get("echo_id"))
         request.after.append(attempt.answered)
-        return self._create(request, attempt)
+        return attempt
 
-    def _create(self, request: Request, attempt: Attempt | None) -> Answer:
-        user = user_of(self._store, request)
+    def create_message(self, request: Request) -> Answer:
+        """POST a message; where it is a reply, its line in the truth ends with the answer."""
+        attempt, user = request.attempt, user_of(self._store, request)
         if attempt:
             attempt.line["agent"] = user.id
         conversation = conversation_of(self._store, request, user)

@@ -34,6 +34,7 @@ from loadkit.sandbox.presence import Presence
 from loadkit.sandbox.router import Router
 from loadkit.sandbox.service import Service
 from loadkit.sandbox.store import ACCOUNT, Store
+from loadkit.sandbox.throttle import Throttle
 from loadkit.sandbox.truth import Truth
 from loadkit.sandbox.websocket import Face
 
@@ -51,7 +52,7 @@ class Sandbox:
 
     `faults` are texts like "drop=1%"; `truth` a file that gets one JSON line a reply attempt; `agents` the number of agents besides
     the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity; `release` is the dialect it
-    speaks, "4.2.0" or "3.0.0". Not for a monkey-patched process.
+    speaks, "4.2.0" or "3.0.0"; `throttle` how many requests a minute one address may send. Not for a monkey-patched process.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Sandbox:
         agents: int = 3,
         hmac_mandatory: bool = False,
         release: str = PRESENT.version,
+        throttle: int | None = None,
     ) -> None:
         if min(http_threads, jobs) < 1 or agents < 0:
             raise SettingsError("a sandbox needs at least one HTTP thread and one job worker")
@@ -81,6 +83,7 @@ class Sandbox:
         self.store = Store(seed=seed, agents=agents, dialect=self._dialect)
         self._faults = Faults(seed)
         self._service = Service.parse(service)
+        self._throttle = Throttle(throttle, safe=self._dialect is PRESENT)
         self._queues = {"http_threads": http_threads, "jobs": jobs, "seed": seed}
         self.truth = Path(truth) if truth else None
         self._thread: threading.Thread | None = None
@@ -184,7 +187,7 @@ class Sandbox:
         delivery = Delivery(cable, self._faults)
         broadcasts = Broadcasts(self.store, cable, presence, pipeline, self._dialect)
         declare(router, Parts(self.store, presence, broadcasts, delivery, self._faults, truth, self._dialect, self.url))
-        front = Front(router, cable, pipeline, self._faults)
+        front = Front(router, cable, pipeline, self._faults, self._throttle)
         server = _server(listener, front, MOST_CONNECTIONS, Face)
         control_server = _server(control_listener, Control(self.store, cable, front, self._faults, truth), MOST_CONTROLLERS)
         try:

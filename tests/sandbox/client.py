@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import websocket
 
+from loadkit import clock
 from loadkit.cable import frames
 from loadkit.sandbox import Sandbox
 from tests.support import eventually
@@ -41,13 +42,14 @@ def ask(
     headers: dict[str, str] | None = None,
     raw: bytes | None = None,
     content_type: str = JSON,
+    source: str = "127.0.0.1",
 ) -> Reply:
-    """Send one request on a connection of its own and return the answer."""
+    """Send one request on a connection of its own, from one of this machine's addresses, and return the answer."""
     data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
     sent = dict(headers or {})
     if data is not None:
         sent.setdefault("Content-Type", content_type)
-    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30, source_address=(source, 0))
     try:
         connection.request(method, path, body=data, headers=sent)
         answer = connection.getresponse()
@@ -188,3 +190,8 @@ def heard(sandbox: Sandbox, wire: Wire, *, first: int = 0) -> list[str]:
         ask(sandbox.control, "GET", "/state")
     wire.settle()
     return [message["event"] for message in wire.events()[first:] if message["event"] != "presence.update"]
+
+
+def within_a_window() -> None:
+    """Return when the throttle's minute will last another five seconds: what follows is counted together."""
+    eventually(lambda: clock.unix_us() % 60_000_000 < 55_000_000, within=10)
