@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -13,21 +14,19 @@ from locust.exception import StopUser
 from loadkit import clock, units
 from loadkit.cable.connection import Cable
 from loadkit.cable.frames import room_identifier
-from loadkit.chat import models
-from loadkit.chat.answers import refusal
-from loadkit.chat.contact import Request
+from loadkit.chat.events import SURVEY
 from loadkit.chat.marker import QUESTION
-from loadkit.chat.models import Contact, Conversation, Message
+from loadkit.chat.models import Contact, ContactRow, Conversation, Message, Survey
+from loadkit.chat.request import Attachment, Request
 from loadkit.chat.routes import CABLE
-from loadkit.errors import LoadkitError, RemoteProtocolError
+from loadkit.errors import LoadkitError
+from loadkit.swarm.carrier import Carrier
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Question
 from loadkit.swarm.run import Run
 from loadkit.swarm.visits import receive_visitors
 
 __all__ = ["ContactUser"]
-
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
 class ContactUser(FastHttpUser):
@@ -47,6 +46,7 @@ class ContactUser(FastHttpUser):
         super().__init__(environment)
         self.random: random.Random = run.new_random("customer")
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
+        self._carry = Carrier(self.client, run.exchanges)
         self.customer = Customer(run.api(), self._carry)
         if run.gate:
             receive_visitors(self, run.gate)
@@ -104,31 +104,18 @@ class ContactUser(FastHttpUser):
         conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
         if conversation is None:
             return False
-        customer.conversation_id = conversation.id
-        customer.conversations.append(conversation.id)
+        customer.enter(conversation)
         return True
 
     def say(self, text: str | None = None) -> bool:
         """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
-        self._leave_if_stopping()
-        run, customer = self.run_context, self.customer
-        if customer.conversation_id is None:
-            self.open_conversation()
-        conversation_id = customer.conversation_id or 0
-        marker = run.new_marker(QUESTION)
-        content = run.personas.text() if text is None else text
-        request = customer.api.create_message(customer.key, conversation_id, content=content, marker=str(marker))
-        question = Question(marker, customer, conversation_id, clock.now_us())
-        customer.unechoed[str(marker)] = question.sent_us
-        customer.unanswered.add(str(marker.reply))
-        run.desk.expect(question)
-        outcome: dict[str, str] = {}
-        message = self._carry(request, Message, outcome)
-        run.desk.settle(question, taken=message is not None, refused=outcome.get("refusal", "") != "")
-        if message is None and question.seen_us is None:
-            customer.unanswered.discard(str(marker.reply))
-            customer.unechoed.pop(str(marker), None)
-        return message is not None
+        content = self.run_context.personas.text() if text is None else text
+        return self._ask(lambda customer, number, marker: customer.api.create_message(customer.key, number, content=content, marker=marker))
+
+    def attach(self, *files: Attachment, text: str = "") -> bool:
+        """Send files, a drawn photo by default, with a text; otherwise like `say`."""
+        sent = files or (Attachment("photo.png", self.run_context.personas.photo(), "image/png"),)
+        return self._ask(lambda customer, number, marker: customer.api.attach(customer.key, number, sent, content=text, marker=marker))
 
     def await_echo(self, within: str | float = "10s") -> bool:
         """Wait for the own messages' frames on the own cable; return whether they came in time."""
@@ -151,11 +138,114 @@ class ContactUser(FastHttpUser):
             self.run_context.refetched(self.customer, [message.id for message in page])
         return page
 
+    def start_typing(self) -> bool:
+        """Be seen typing by the agents; return whether the server took it."""
+        return self._here(lambda customer, number: customer.api.typing(customer.key, number, on=True), None) is not None
+
+    def stop_typing(self) -> bool:
+        """Be no longer seen typing."""
+        return self._here(lambda customer, number: customer.api.typing(customer.key, number, on=False), None) is not None
+
+    def mark_seen(self) -> bool:
+        """Say that everything so far was seen; the server then tells of each message that it is read."""
+        return self._here(lambda customer, number: customer.api.see(customer.key, number), None) is not None
+
+    def answer_form(self, *choices: int) -> bool:
+        """Fill in the newest form that came with a reply: its items of these numbers, a drawn one by default; False if there is none."""
+        customer, form = self.customer, self.customer.form
+        if form is None or not form[1].items:
+            return False
+        customer.form = None
+        number, message = form
+        chosen = [message.items[choice] for choice in choices] or [self.random.choice(message.items)]
+        return self._carry(customer.api.submit(customer.key, number, message.id, chosen), Message) is not None
+
+    def resolve(self) -> bool:
+        """End the conversation; the next message opens it again."""
+        shown = self._here(lambda customer, number: customer.api.resolve(customer.key, number), Conversation)
+        self._looked(shown)
+        return shown is not None
+
+    def rate(self, rating: int | None = None, feedback: str | None = None) -> bool:
+        """Answer the survey that the server or an agent has sent into the conversation; False if there is none yet, or it is answered.
+
+        `rating` is 1 to 5; it and the words are drawn by default.
+        """
+        uuid = self.customer.uuid
+        surveys = [message for message in self.history() or [] if message.content_type == SURVEY and not message.is_filled_in]
+        if uuid is None or not surveys or self._carry(self.customer.api.show_survey(uuid), Survey) is None:
+            return False
+        stars = self.random.randint(1, 5) if rating is None else rating
+        words = self.run_context.personas.text() if feedback is None else feedback
+        return self._carry(self.customer.api.rate(uuid, stars, words), Survey) is not None
+
+    def view_conversation(self) -> Conversation | None:
+        """Read the conversation as a whole: with all its messages, which the server does not page."""
+        shown: Conversation | None = self._here(lambda customer, number: customer.api.show_conversation(customer.key, number), Conversation)
+        self._looked(shown)
+        return shown
+
+    def list_conversations(self) -> list[Conversation] | None:
+        """Read all own conversations with all their messages. The real server answers 500 once an identity is proven with HMAC."""
+        if self.customer.contact is None:
+            return None
+        shown: list[Conversation] | None = self._carry(self.customer.api.list_conversations(self.customer.key), list[Conversation])
+        self._looked(*shown or ())
+        return shown
+
+    def view_profile(self) -> Contact | None:
+        """Read what the server knows of oneself; where there is an HMAC key this proves the identity."""
+        customer = self.customer
+        if customer.contact is None:
+            return None
+        shown: Contact | None = self._carry(customer.api.show_contact(customer.key, identifier=customer.identifier), Contact)
+        return shown
+
+    def update_contact(self, **changes: Any) -> bool:
+        """Change `name`, `email`, `phone_number` or `custom_attributes`, a drawn name by default; return whether the server took it."""
+        customer, changed = self.customer, changes or {"name": self.run_context.personas.name()}
+        if customer.contact is None:
+            return False
+        return self._carry(customer.api.update_contact(customer.key, changed, identifier=customer.identifier), ContactRow) is not None
+
     # How it is done.
 
     def _new_contact(self) -> Request:
-        run = self.run_context
-        return self.customer.api.create_contact(name=run.personas.name(), identifier=run.new_identifier())
+        run, customer = self.run_context, self.customer
+        customer.identifier = run.new_identifier()
+        return customer.api.create_contact(name=run.personas.name(), identifier=customer.identifier)
+
+    def _ask(self, make: Callable[[Customer, int, str], Request]) -> bool:
+        """Send a message that an agent is to answer; return whether the server took it."""
+        self._leave_if_stopping()
+        run, customer = self.run_context, self.customer
+        if customer.conversation_id is None:
+            self.open_conversation()
+        conversation_id = customer.conversation_id or 0
+        marker = run.new_marker(QUESTION)
+        request = make(customer, conversation_id, str(marker))
+        question = Question(marker, customer, conversation_id, clock.now_us())
+        customer.unechoed[str(marker)] = question.sent_us
+        customer.unanswered.add(str(marker.reply))
+        run.desk.expect(question)
+        outcome: dict[str, str] = {}
+        message = self._carry(request, Message, outcome)
+        run.desk.settle(question, taken=message is not None, refused=outcome.get("refusal", "") != "")
+        if message is None and question.seen_us is None:
+            customer.unanswered.discard(str(marker.reply))
+            customer.unechoed.pop(str(marker), None)
+        return message is not None
+
+    def _here(self, make: Callable[[Customer, int], Request], shape: Any) -> Any:
+        """Ask for something in the conversation that is talked in; None where there is none, or it failed."""
+        number = self.customer.conversation_id
+        return None if number is None else self._carry(make(self.customer, number), shape)
+
+    def _looked(self, *shown: Conversation | None) -> None:
+        """Note the messages that conversations have shown."""
+        for conversation in shown:
+            if conversation is not None:
+                self.run_context.refetched(self.customer, [message.id for message in conversation.messages])
 
     def _open_cable(self, customer: Customer) -> bool:
         run = self.run_context
@@ -192,47 +282,3 @@ class ContactUser(FastHttpUser):
             if left <= 0 or not self.customer.wait(left):
                 return bool(there())
         return True
-
-    def _carry(self, request: Request, shape: Any, outcome: dict[str, str] | None = None) -> Any:
-        """Send a request and return its decoded answer, None where it failed; count and time it under its route's name."""
-        run, route = self.run_context, request.route
-        sent_us = clock.now_us()
-        with (
-            run.exchanges.under_way(route.name, sent_us),
-            self.client.request(
-                route.method,
-                request.path,
-                name=route.name,
-                data=request.body,  # type: ignore[arg-type] # bytes are taken too
-                headers=_HEADERS,
-                catch_response=True,
-                allow_redirects=False,
-            ) as response,
-        ):
-            took_us = clock.now_us() - sent_us
-            status, body = response.status_code or 0, response.content or b""
-            if not status:
-                kind = _no_answer(response.error)
-                response.failure(kind)
-                run.exchanges.unanswered(route.name, kind, str(response.error)[:120])
-                return None
-            kind = refusal(status, body)
-            try:
-                value = None if kind else models.decode(body, shape, route.name)
-                text = body[:200].decode("utf-8", "replace")
-            except RemoteProtocolError as error:
-                value, kind, text = None, error.kind, str(error)
-            run.exchanges.answered(route.name, took_us)
-            if kind:
-                if outcome is not None:
-                    outcome["refusal"] = kind
-                response.failure(kind)
-                run.exchanges.failed(route.name, kind, f"{status}: {text}")
-            return value
-
-
-def _no_answer(error: object) -> str:
-    """Return the kind of an exchange without an answer; addresses and texts stay out of it."""
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    return "unreachable" if isinstance(error, ConnectionRefusedError | OSError) and not isinstance(error, ConnectionResetError) else "cut"
