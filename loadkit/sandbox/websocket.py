@@ -193,8 +193,8 @@ class Face(WebSocketHandler):  # type: ignore[misc]
             headers = [("Content-Length", "0"), ("Sec-WebSocket-Version", "13"), ("Connection", "close")]
             self.start_response("400 Bad Request", headers)
             return [b""]
-        self.application.admit()
-        self._switch()
+        if self.application.admit(environ):
+            self._switch()
         return None
 
     def _sound(self) -> bool:
