@@ -56,7 +56,7 @@ class Customer:
         self.key = ""
         """The contact's source_id, "" before there is one."""
         self.identifier: str | None = None
-        """The external identifier that the contact is to prove, None where it needs none."""
+        """What the customer is known as elsewhere, where HMAC needs it."""
         self.conversation_id: int | None = None
         self.uuid: str | None = None
         """The conversation's uuid, by which its survey is found; a server may not tell it."""

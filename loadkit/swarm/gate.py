@@ -11,9 +11,12 @@ from typing import Final
 
 import gevent
 from gevent.event import AsyncResult, Event
+from locust.env import Environment
 
 from loadkit import clock
 from loadkit.measure.recorder import Recorder
+from loadkit.swarm.place import Place
+from loadkit.swarm.settings import RunSettings
 from loadkit.workload.arrivals import Schedule, Shares
 
 __all__ = ["Gate"]
@@ -38,6 +41,19 @@ class Gate:
         self._opened, self._closed, self._settled = Event(), False, False
         self.inside = 0
         """Customers who have started and not finished."""
+
+    @classmethod
+    def of(cls, environment: Environment, settings: RunSettings, place: Place, recorder: Recorder) -> Gate | None:
+        """Return the gate of a run, None for a closed model. Locust spreads the users who receive arrivals evenly."""
+        plan = settings.arrivals
+        if plan is None:
+            return None
+
+        def is_full() -> bool:
+            return environment.runner is not None and environment.runner.user_count >= place.most // place.workers
+
+        schedule = Schedule(plan.profile, poisson=plan.poisson, seed=settings.seed)
+        return cls(schedule, recorder, rank=place.rank, is_full=is_full)
 
     def open(self, elapsed: float, epochs: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Learn who shares the arrivals and, the first time, begin; `elapsed` is how many seconds ago the schedule did."""

@@ -19,7 +19,7 @@ from gevent.event import Event
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadkit import lifeline
+from loadkit import lifeline, units
 from loadkit.errors import LoadkitError, UsageError
 from loadkit.measure.validity import limits_with
 from loadkit.results.writer import make_parent
@@ -37,14 +37,20 @@ _log = logging.getLogger("loadkit")
 
 
 def install(
-    events: Any, *, agents: type[Agent] = Agent, thresholds: Sequence[str] = (), validity: Mapping[str, float | str] | None = None
+    events: Any,
+    *,
+    agents: type[Agent] = Agent,
+    thresholds: Sequence[str] = (),
+    validity: Mapping[str, float | str] | None = None,
+    cut_cables: Sequence[str | float] = (),
 ) -> None:
     """Register loadkit with Locust's events; call it once, at the end of a scenario.
 
     `agents` says how the simulated agents think, `thresholds` are lines that every run of this scenario is held to, `validity`
-    overrides limits of `measure.validity.LIMITS`.
+    overrides limits of `measure.validity.LIMITS`, `cut_cables` are moments after the start ("30s") at which every customer's cable is
+    cut at once.
     """
-    kit = _Kit(agents, tuple(thresholds), validity)
+    kit = _Kit(agents, tuple(thresholds), validity, tuple(units.seconds(moment) for moment in cut_cables))
     events.init_command_line_parser.add_listener(kit.options)
     events.init.add_listener(kit.init)
     events.test_start.add_listener(kit.test_start)
@@ -61,8 +67,10 @@ def install(
 class _Kit:
     """The listeners, and what they hand to each other: the settings and the first look on the way in, the summary on the way out."""
 
-    def __init__(self, agents: type[Agent], thresholds: tuple[str, ...], validity: Mapping[str, float | str] | None) -> None:
-        self._agents, self._thresholds, self._validity = agents, thresholds, validity
+    def __init__(
+        self, agents: type[Agent], thresholds: tuple[str, ...], validity: Mapping[str, float | str] | None, cuts: tuple[float, ...]
+    ) -> None:
+        self._agents, self._thresholds, self._validity, self._cuts = agents, thresholds, validity, cuts
         self._ready: tuple[RunSettings, Look] | None = None
         self._node: Local | Master | Worker | None = None
         self._ended_by = "time"
@@ -206,7 +214,7 @@ class _Kit:
         if isinstance(runner, MasterRunner):
             self._node = Master(environment, wanted, seen, limits=self._limits, give_up=lambda: self._give_up(environment))
         else:
-            self._node = Local(environment, wanted, seen, agents=self._agents, limits=self._limits)
+            self._node = Local(environment, wanted, seen, agents=self._agents, cuts=self._cuts, limits=self._limits)
         _log.info("results go to %s", self._node.record.folder)
 
     def _start_worker(self, environment: Environment, runner: WorkerRunner) -> None:
@@ -214,7 +222,7 @@ class _Kit:
         try:
             place = place_of(runner)
             wanted, seen = self._prepare_worker(environment)
-            self._node = Worker(environment, wanted, seen, place, agents=self._agents)
+            self._node = Worker(environment, wanted, seen, place, agents=self._agents, cuts=self._cuts)
         except UsageError as error:
             environment.loadkit = None  # type: ignore[attr-defined]
             environment.process_exit_code = error.exit_code
