@@ -12,6 +12,7 @@ from loadkit.sandbox.agent_messages import AgentMessages
 from loadkit.sandbox.agent_rest import AgentApi
 from loadkit.sandbox.automatic import Automatic
 from loadkit.sandbox.broadcast import Broadcasts
+from loadkit.sandbox.calls import CallApi
 from loadkit.sandbox.contact_rest import ContactApi
 from loadkit.sandbox.csat_rest import CsatApi
 from loadkit.sandbox.delivery import Delivery
@@ -60,6 +61,7 @@ def declare(router: Router, parts: Parts) -> None:
         InboxApi(store, presence, events),
         conversations,
         AgentMessages(store, presence, actions, upkeep, parts.faults, parts.truth, dialect, host),
+        CallApi(store, events),
         AgentContactApi(store, presence, events, upkeep, conversations),
     ):
         api.add_to(router)

@@ -125,6 +125,13 @@ class Cable:
                 frame = made[subscription.prefix] = subscription.frame(message)
             subscription.connection.socket.write(frame)
 
+    def tell_everybody(self, message: bytes) -> int:
+        """Write a message to every subscription, whoever it is for; returns how many there are."""
+        everybody = {subscription for subscriptions in self._streams.values() for subscription in subscriptions}
+        for subscription in everybody:
+            subscription.connection.socket.write(subscription.frame(message))
+        return len(everybody)
+
     def listeners(self, stream: str) -> list[Subscription]:
         """Return the subscriptions of a stream, one that joined twice twice."""
         return list(self._streams.get(stream, ()))

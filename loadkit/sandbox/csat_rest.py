@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadkit import clock
+from loadkit.chat import routes
 from loadkit.sandbox import views
 from loadkit.sandbox.actions import Actions
 from loadkit.sandbox.automatic import CSAT
@@ -15,7 +16,6 @@ from loadkit.sandbox.store import Store
 
 __all__ = ["CsatApi", "answer_of", "too_late", "too_old"]
 
-PATH = "/public/api/v1/csat_survey/{uuid}"
 OPEN_US = 14 * 24 * 3600 * 1_000_000
 
 
@@ -46,9 +46,9 @@ class CsatApi:
 
     def add_to(self, router: Router) -> None:
         """Declare the routes."""
-        router.add("GET", PATH, self.show)
+        router.add("GET", routes.CSAT_SHOW.template, self.show)
         for method in ("PATCH", "PUT"):
-            router.add(method, PATH, self.update)
+            router.add(method, routes.CSAT_UPDATE.template, self.update)
 
     def _survey(self, request: Request) -> Message:
         uuid = request.fills["uuid"]

@@ -125,6 +125,10 @@ class Events:
             streams.append(conversation.session.pubsub_token)
         self._broadcasts.frozen(streams, f"conversation.typing_{'on' if on else 'off'}", data, user)()
 
+    def call(self, event: str, conversation: Conversation, call: dict[str, Any], user: User) -> None:
+        """Queue `call.created` or `.ended` to the conversation's own session alone."""
+        self._broadcasts.frozen([conversation.session.pubsub_token], event, {"call_data": call}, user)()
+
     def _hearers(self, conversation: Conversation, customer: bool) -> list[str]:
         return self._broadcasts.staff(conversation) + (self._broadcasts.customers(conversation) if customer else [])
 

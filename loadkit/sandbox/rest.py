@@ -42,14 +42,13 @@ class ClientApi:
             (routes.MESSAGE_CREATE, self.create_message),
         ):
             router.add(route.method, route.template, action)
-        conversation, message = routes.CONVERSATION_SHOW.template, routes.MESSAGE_LIST.template + "/{message}"
         if self._dialect.shows_conversations:
-            router.add("GET", conversation, self.show_conversation)
-            router.add("POST", conversation + "/toggle_status", self.toggle_status)
-        router.add("POST", conversation + "/toggle_typing", self.toggle_typing)
-        router.add("POST", conversation + "/update_last_seen", self.update_last_seen)
+            router.add("GET", routes.CONVERSATION_SHOW.template, self.show_conversation)
+            router.add("POST", routes.CONVERSATION_RESOLVE.template, self.toggle_status)
+        router.add("POST", routes.CONVERSATION_TYPING.template, self.toggle_typing)
+        router.add("POST", routes.CONVERSATION_SEEN.template, self.update_last_seen)
         for method in ("PATCH", "PUT"):
-            router.add(method, message, self.update_message)
+            router.add(method, routes.MESSAGE_UPDATE.template, self.update_message)
             router.add(method, routes.INBOX_SHOW.template, missing)
         router.add("DELETE", routes.INBOX_SHOW.template, missing)
         for method in ("GET", "POST"):
