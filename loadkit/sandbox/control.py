@@ -1,4 +1,4 @@
-"""The control API, on a port of its own: faults seen and switched, cables cut, and what is in the server counted. All JSON."""
+"""The control API, on a port of its own: faults seen and switched, cables cut or sent away, and what is in the server counted. All JSON."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Control:
             ("GET", "/faults"): lambda environ: self._faults.shown(),
             ("PUT", "/faults"): self._set,
             ("POST", "/cut"): lambda environ: {"cut": self._cable.cut()},
+            ("POST", "/restart"): lambda environ: {"disconnected": self._cable.restart()},
             ("GET", "/state"): lambda environ: self.state(),
         }
 
@@ -40,7 +41,7 @@ class Control:
         action = self._actions.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         try:
             if action is None:
-                status, value = "404 Not Found", {"error": "There are /faults, /cut and /state."}
+                status, value = "404 Not Found", {"error": "There are /faults, /cut, /restart and /state."}
             else:
                 status, value = "200 OK", action(environ)
         except SettingsError as error:

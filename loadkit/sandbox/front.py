@@ -12,13 +12,13 @@ from typing import Any
 import gevent
 
 from loadkit import clock
-from loadkit.chat import routes
 from loadkit.sandbox.cable import Cable
 from loadkit.sandbox.exchange import Answer, Refused, Request, bad_body, failure, no_route
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.params import BadBody, parse_body, parse_query
 from loadkit.sandbox.pipeline import Pipeline
 from loadkit.sandbox.router import Router
+from loadkit.sandbox.websocket import CABLES
 
 __all__ = ["Front"]
 
@@ -79,8 +79,8 @@ class Front:
         body = _body(environ)
         received = clock.now_us()
         self._wait()
-        if path == routes.CABLE:
-            return Answer(404, b"Page not found", "text/plain"), received
+        if path in CABLES:
+            return Answer(404, b"Page not found", "text/plain", cache_control="no-cache", chunked=True), received
         found = self._router.find("GET" if method == "HEAD" else method, path)
         if found is None:
             return no_route(accept), received
