@@ -16,7 +16,7 @@ from tests.sandbox.client import Wire
 
 
 @pytest.fixture(scope="session")
-def rails() -> Iterator[Server]:
+def rails() -> Iterator[RailsServer]:
     parts.rails.here()
     server = RailsServer()
     yield server
@@ -24,7 +24,7 @@ def rails() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Server]:
+def sandbox() -> Iterator[SandboxServer]:
     server = SandboxServer()
     yield server
     server.stop()

@@ -74,6 +74,15 @@ class SandboxServer:
         """Send every socket away with a `disconnect` frame."""
         assert ask(self._sandbox.control, "POST", "/restart").status == 200
 
+    def cut(self) -> None:
+        """Drop every socket's TCP."""
+        assert ask(self._sandbox.control, "POST", "/cut").status == 200
+
+    def subscriptions(self) -> int:
+        """Return how many are confirmed now, whoever's they are."""
+        count: int = ask(self._sandbox.control, "GET", "/state").json()["subscriptions"]
+        return count
+
     def lose_redis(self) -> None:
         assert ask(self._sandbox.control, "PUT", "/faults", {"deaf": "on"}).status == 200
 
