@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 
 from loadkit import clock
-from loadkit.chat import routes
 from loadkit.sandbox.cable import Cable
 from loadkit.sandbox.exchange import Answer, Refused, Request, bad_body, failure, no_route, throttled
 from loadkit.sandbox.faults import Faults
@@ -20,6 +19,7 @@ from loadkit.sandbox.params import BadBody, parse_body, parse_query
 from loadkit.sandbox.pipeline import Pipeline
 from loadkit.sandbox.router import Action, Router
 from loadkit.sandbox.throttle import Throttle
+from loadkit.sandbox.websocket import CABLES
 
 __all__ = ["Front"]
 
@@ -87,8 +87,10 @@ class Front:
         received = clock.now_us()
         if not refused:
             self._wait()
-        if path == routes.CABLE:
-            return throttled() if refused else Answer(404, b"Page not found", "text/plain"), received
+        if path in CABLES:
+            return (
+                throttled() if refused else Answer(404, b"Page not found", "text/plain", cache_control="no-cache", chunked=True)
+            ), received
         found = self._router.find("GET" if method == "HEAD" else method, path)
         if found is None:
             return throttled() if refused else no_route(accept), received
