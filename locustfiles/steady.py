@@ -1,5 +1,6 @@
 """Customers who, once all are there, ask at an even pace, and agents who do not think: the load of `loadkit calibrate`."""
 
+from gevent import sleep
 from gevent.event import Event
 from locust import events, task
 
@@ -17,6 +18,7 @@ def add_options(parser):
 
 class Steady(ContactUser):
     def on_start(self):
+        sleep(self.random.random())  # Locust starts a second's customers all at once
         self.open_conversation()
         everybody.wait()
         self.next_at = self.age + self.random.uniform(0, self.environment.parsed_options.every)

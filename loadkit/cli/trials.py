@@ -52,7 +52,7 @@ class Trial:
     @property
     def ramp_s(self) -> int:
         """Seconds in which the customers come and nobody asks."""
-        return 1 + math.ceil(self.sockets / CONNECTED_PER_SECOND)
+        return 2 + math.ceil(self.sockets / CONNECTED_PER_SECOND)
 
     @property
     def swap_s(self) -> float:
