@@ -118,7 +118,7 @@ def _run(trial: Trial, target: Path, results: Path) -> Path:
     """Run the load and return the folder that it left."""
     before = set(results.iterdir()) if results.is_dir() else set()
     command = [sys.executable, "-m", "loadkit", "run", *trial.run_options(), "--target", str(target), "--results", str(results), "--json"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOADKIT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOADKIT_", "LOCUST_"))}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
     )

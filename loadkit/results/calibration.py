@@ -31,8 +31,8 @@ class Bounds:
 def calibrate(path: Path, truth_path: Path, *, bounds: Bounds, last_s: float | None = None) -> dict[str, Any]:
     """Judge a run folder by a truth file and return the judgement as JSON: µs, replies a second, and a reason for every doubt.
 
-    `replies_per_second` is that of the last `last_s` seconds before the stop, by default of the whole run. Raises ResultsError for what
-    is no run, has no deliveries.csv, or shares no reply with the truth.
+    `replies_per_second` is that of the last `last_s` seconds before the stop, by default from the first reply on. Raises ResultsError
+    for what is no run, has no deliveries.csv, or shares no reply with the truth.
     """
     run = read(path)
     rows, truth = read_deliveries(run.folder), read_truth(truth_path)
@@ -51,13 +51,14 @@ def calibrate(path: Path, truth_path: Path, *, bounds: Bounds, last_s: float | N
         *_doubts_of_counts(compared, rows, summary["replies"]),
     ]
     stop_us = run.header.started_us + round(run.seconds * 1e6)
+    since_us = stop_us - round(last_s * 1e6) if last_s else None
     return {
         "run": run.header.name,
         "folder": str(run.folder),
         "trustworthy": not reasons,
         "reasons": reasons,
         "validity": summary["validity"]["state"],
-        "replies_per_second": _rate(rows, stop_us, last_s or run.seconds),
+        "replies_per_second": _rate(rows, since_us, stop_us),
         "sockets": int(run.totals.highest.get("cable.open", 0)),
         "replies": summary["replies"],
         "errors": {quality: _public(errors) for quality, errors in classes.items()},
@@ -93,11 +94,11 @@ def _public(errors: Errors) -> dict[str, Any]:
     return {"unit": "us"} | {name: row[name] for name in names}
 
 
-def _rate(rows: Sequence[Delivery], stop_us: int, seconds: float) -> float:
-    """Return the replies a second that left within some seconds before the stop."""
-    first_us = stop_us - round(seconds * 1e6)
-    sent = sum(row.sent_us is not None and first_us <= row.sent_us < stop_us for row in rows)
-    return round(sent / seconds, 1) if seconds else 0.0
+def _rate(rows: Sequence[Delivery], since_us: int | None, stop_us: int) -> float:
+    """Return the replies a second that left from a moment on, by default from the first of them."""
+    sent = [row.sent_us for row in rows if row.sent_us is not None and (since_us or 0) <= row.sent_us < stop_us]
+    seconds = (stop_us - (since_us or min(sent, default=stop_us))) / 1e6
+    return round(len(sent) / seconds, 1) if seconds > 0 else 0.0
 
 
 def _doubts_of_stamps(classes: dict[str, Errors], offset_us: int | None, bounds: Bounds) -> list[dict[str, str]]:
@@ -106,9 +107,9 @@ def _doubts_of_stamps(classes: dict[str, Errors], offset_us: int | None, bounds:
         text = f"clock offset: the truth's clock and the run's are {abs(offset_us) / 1000:,.2f} ms apart (or every frame took that long)"
         if offset_us < 0:
             text = f"clock offset: frames were received {-offset_us / 1000:,.2f} ms before they were written, so the clocks differ"
-        doubts.append({"name": "clock_offset", "text": text})
-    elif impossible := sum(errors.impossible for errors in classes.values()):
-        doubts.append({"name": "impossible", "text": f"{impossible} replies were received before they were written: a clock was set"})
+        return [{"name": "clock_offset", "text": text}]
+    if impossible := sum(errors.impossible for errors in classes.values()):
+        doubts.append({"name": "impossible", "text": f"received before they were written: {impossible} replies; a clock was set"})
     if exact.p50 is None or exact.p99 is None:
         return [*doubts, {"name": "exact", "text": "no reply has an exact receive stamp: that needs Linux and plain TCP"}]
     for name, value, bound in (("p50", exact.p50, bounds.p50_us), ("p99", exact.p99, bounds.p99_us)):
@@ -118,7 +119,10 @@ def _doubts_of_stamps(classes: dict[str, Errors], offset_us: int | None, bounds:
 
 
 def _doubts_of_counts(compared: counts.Counts, rows: Sequence[Delivery], replies: dict[str, int]) -> list[dict[str, str]]:
-    doubts = [{"name": f"counts.{kind}", "text": f"{n} replies {counts.WRONGS[kind]}"} for kind, n in compared.wrong.items() if n]
+    doubts = []
+    for kind, n in compared.wrong.items():
+        if n:
+            doubts.append({"name": f"counts.{kind}", "text": f"{n} {'reply' if n == 1 else 'replies'} {counts.WRONGS[kind]}"})
     logged = {"attempted": len(rows)}
     logged |= {end: sum(row.end == end for row in rows) for end in ENDS}
     logged |= {mark: sum(mark in row.marks for row in rows) for mark in MARKS}
