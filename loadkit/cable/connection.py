@@ -40,13 +40,7 @@ from loadkit.cable.receiver import Receiver
 from loadkit.cable.reconnect import ReconnectPolicy, policy
 from loadkit.cable.watcher import Watcher
 from loadkit.clock import now_us
-from loadkit.errors import (
-    AnswerError,
-    LoadkitError,
-    LocalProtocolError,
-    RemoteProtocolError,
-    TransportError,
-)
+from loadkit.errors import AnswerError, LoadkitError, LocalProtocolError, RemoteProtocolError, TransportError
 
 __all__ = ["Cable", "Watcher"]
 
@@ -161,6 +155,14 @@ class Cable:
         if self._machine is None:
             raise LocalProtocolError("a cable that is closed cannot perform")
         self.happened(self._machine.perform(action, now_us()))
+
+    def cut(self) -> bool:
+        """Break the socket without a word, as a network does; it comes back by its policy. Return whether there was one to break."""
+        link = self._link
+        if link is None or not self.is_confirmed:
+            return False
+        self._receiver.lose(link, "cut_on_purpose")
+        return True
 
     def close(self) -> None:
         """Close at once and for good; never blocks. A greenlet that waits in `open` gets a TransportError."""

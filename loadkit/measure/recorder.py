@@ -239,6 +239,9 @@ class Totals:
         """Turn replies that have no end, because their process died, into undetermined ones; return how many they were."""
         ended = sum(self.counters.get(f"reply.{end}", 0) for end in ENDS)
         open_ones = self.counters.get("reply.attempted", 0) - ended
+        if open_ones < 0:  # ends whose attempts were in an interval that never came: they were attempted all the same
+            self.counters["reply.attempted"] = ended
+            return 0
         if open_ones:
             self.counters["reply.undetermined"] = self.counters.get("reply.undetermined", 0) + open_ones
         return open_ones

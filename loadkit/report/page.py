@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS, MARKS
-from loadkit.report import arrivals, replies, sentences, tables, workers
+from loadkit.report import arrivals, replies, sentences, storm, tables, workers
 from loadkit.report.advice import PLACES, advice
 from loadkit.report.charts import charts
 from loadkit.report.drawing import COLOURS
@@ -40,6 +40,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         desk={name: summary["counters"].get(f"desk.{name}", 0) for name in ("taken", "cancelled", "unpicked", "unsent")},
         marks={mark: summary["replies"][mark] for mark in MARKS},
         arrivals=arrivals.sums(summary),
+        storm=storm.table(run, summary),
         colours=COLOURS,
         tables=_tables(run, summary),
         plotly=Markup(get_plotlyjs()),

@@ -37,6 +37,7 @@ class Customer:
         "contact",
         "conversation_id",
         "conversations",
+        "identifier",
         "key",
         "newest_message",
         "owed",
@@ -53,6 +54,8 @@ class Customer:
         """The contact's source_id, "" before there is one."""
         self.conversation_id: int | None = None
         self.conversations: list[int] = []
+        self.identifier: str | None = None
+        """What the customer is known as elsewhere, where HMAC needs it."""
         self.cable: Cable | None = None
         self.began_us = clock.now_us()
         self.was_confirmed = False

@@ -11,9 +11,12 @@ from typing import Final
 
 import gevent
 from gevent.event import AsyncResult, Event
+from locust.env import Environment
 
 from loadkit import clock
 from loadkit.measure.recorder import Recorder
+from loadkit.swarm.place import Place
+from loadkit.swarm.settings import RunSettings
 from loadkit.workload.arrivals import Schedule, Shares
 
 __all__ = ["Gate"]
@@ -29,7 +32,7 @@ AT_A_TIME: Final = 1000
 class Gate:
     """The arrivals of one process. `is_full` tells whether all the users that it was asked for are there."""
 
-    def __init__(self, schedule: Schedule, recorder: Recorder, *, rank: int, is_full: Callable[[], bool]) -> None:
+    def __init__(self, schedule: Schedule, recorder: Recorder, *, rank: int, is_full: Callable[[int], bool]) -> None:
         self._schedule, self._recorder, self._rank, self._is_full = schedule, recorder, rank, is_full
         self._shares = Shares()
         self._idle: deque[AsyncResult] = deque()
@@ -38,6 +41,19 @@ class Gate:
         self._opened, self._closed, self._settled = Event(), False, False
         self.inside = 0
         """Customers who have started and not finished."""
+
+    @classmethod
+    def of(cls, environment: Environment, settings: RunSettings, place: Place, recorder: Recorder) -> Gate | None:
+        """Return the gate of a run, None for a closed model. Locust spreads the users who receive arrivals evenly."""
+        plan = settings.arrivals
+        if plan is None:
+            return None
+
+        def is_full(workers: int) -> bool:
+            return environment.runner is not None and environment.runner.user_count >= place.most // max(1, workers)
+
+        schedule = Schedule(plan.profile, poisson=plan.poisson, seed=settings.seed)
+        return cls(schedule, recorder, rank=place.rank, is_full=is_full)
 
     def open(self, elapsed: float, epochs: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Learn who shares the arrivals and, the first time, begin; `elapsed` is how many seconds ago the schedule did."""
@@ -92,7 +108,7 @@ class Gate:
     def _give_up(self, before_us: int) -> None:
         while self._carried and self._carried[0] < before_us:
             self._carried.popleft()
-            self._drop("cap_reached" if self._is_full() else "no_idle_user")
+            self._drop("cap_reached" if self._is_full(len(self._shares.epochs[-1][1])) else "no_idle_user")
 
     def _drop(self, reason: str) -> None:
         self._recorder.count("schedule.dropped")

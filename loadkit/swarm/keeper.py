@@ -33,10 +33,15 @@ class Keeper:
             took, last = clock.now() - last, clock.now()
             try:
                 self._run.tick(took)
+                self._keep_identities()
                 if last - self._began < FIRST_HOUR or last - self._last_cut >= LATER_PERIOD:
                     self._cut()
             except Exception as error:  # noqa: BLE001 - the record must go on, and the run be void
                 self._run.fault("record", f"{type(error).__name__}: {error}")
+
+    def _keep_identities(self) -> None:
+        if self._run.identities is not None:
+            gevent.get_hub().threadpool.apply(self._run.identities.write)
 
     def _cut(self) -> None:
         self._last_cut = clock.now()
@@ -49,6 +54,7 @@ class Keeper:
         self._over.set()
         self._beat.join()  # never killed: a thread may be writing for it
         self._run.tick(BEAT)
+        self._keep_identities()
         self._cut()
         for _ in range(self._lost):
             self._run.samples.missing("reply.response", "lost")

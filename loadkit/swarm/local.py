@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from locust.env import Environment
@@ -25,19 +26,30 @@ class Local:
     """From `test_start` to `test_stop`. Raises ResultsError where no folder can be made."""
 
     def __init__(
-        self, environment: Environment, settings: RunSettings, look: Look, *, agents: type[Agent], limits: dict[str, float]
+        self,
+        environment: Environment,
+        settings: RunSettings,
+        look: Look,
+        *,
+        agents: type[Agent],
+        cuts: Sequence[float],
+        limits: dict[str, float],
     ) -> None:
         place = Place(new_run_id(), most=shapes.most_at_once(environment))
-        self.run = Run(environment, settings, look, place, agent_class=agents)
+        self.run = Run(environment, settings, look, place, agent_class=agents, cuts=cuts)
         header = header_of(environment, settings, look, run=place.run, limits=limits)
         self.record = Record(header, results=settings.results, deliveries=settings.log_deliveries)
         self.drain = Once(self._drain, self.run.greenlet_failed)
         environment.loadkit = self.run  # type: ignore[attr-defined]
+        self._environment = environment
         self._keeper = Keeper(self.run, self._take)
+
+    def begin(self) -> None:
+        """Seat the agents, and let arrivals come."""
         self.run.start()
         if self.run.gate:
             self.run.gate.open(0.0, [(0, (0,))])
-            shapes.opened(environment)
+            shapes.opened(self._environment)
 
     def _take(self, interval: Interval) -> None:
         self.record.add(interval)

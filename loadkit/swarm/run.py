@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import gevent
@@ -30,14 +30,14 @@ from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Agent, Desk
 from loadkit.swarm.exchanges import Exchanges
 from loadkit.swarm.gate import Gate
+from loadkit.swarm.identities import Identities
 from loadkit.swarm.listing import Listing
 from loadkit.swarm.look import Look
 from loadkit.swarm.place import Place
-from loadkit.swarm.pulse import Pulse
+from loadkit.swarm.pulse import Pulse, set_heap_aside
 from loadkit.swarm.samples import Samples
 from loadkit.swarm.settings import RunSettings
 from loadkit.swarm.watch import Watch
-from loadkit.workload.arrivals import Schedule
 from loadkit.workload.persona import Personas, Pools
 
 __all__ = ["Run"]
@@ -60,11 +60,14 @@ class Run:
         place: Place,
         *,
         agent_class: type[Agent],
+        cuts: Sequence[float] = (),
         on_foreign: Callable[[Marker], None] | None = None,
     ) -> None:
         self.environment, self.settings, self.look = environment, settings, look
-        self.id, self.worker, self._place = place.run, place.rank, place
+        self._cuts = cuts
+        self.id, self.worker = place.run, place.rank
         self.stopping = False
+        self._asked = 0
         self._inboxes = itertools.cycle(settings.target.inboxes)
         self.customers: set[Customer] = set()
         self._leaving: dict[Customer, int] = {}
@@ -101,8 +104,9 @@ class Run:
             on_failure=self.greenlet_failed,
         )
         self.watch.desk = self.desk
+        self.identities = Identities.of(settings, place, self.new_random("returning"))
         self.listing = Listing(self.ledger, self.desk, self.greenlet_failed)
-        self.gate = self._gate()
+        self.gate = Gate.of(environment, settings, place, self.recorder)
         self.pulse = Pulse(self.recorder)
 
     @staticmethod
@@ -115,25 +119,23 @@ class Run:
 
     def start(self) -> None:
         """Begin to beat, and open the agents' cables; what fails is counted and tried again in the background."""
+        set_heap_aside()
         self.spawn(self.pulse.beat)
         if self.gate:
             self.spawn(self.gate.run)
+        for moment in self._cuts:
+            self.spawn(self._cut_cables, moment)
         openers = [gevent.spawn(self._open_agent, agent) for agent in self.desk.agents]
         gevent.joinall(openers, timeout=15)
         for opener in openers:
             opener.link_exception(self.greenlet_failed)
 
-    def _gate(self) -> Gate | None:
-        plan = self.settings.arrivals
-        if plan is None:
-            return None
-        schedule = Schedule(plan.profile, poisson=plan.poisson, seed=self.settings.seed)
-        return Gate(schedule, self.recorder, rank=self.worker, is_full=self._is_full)
-
-    def _is_full(self) -> bool:
-        """Whether all users are there who are to receive arrivals in this process: Locust spreads them evenly."""
-        runner = self.environment.runner
-        return runner is not None and runner.user_count >= self._place.most // self._place.workers
+    def _cut_cables(self, moment: float) -> None:
+        """Cut every customer's cable at a moment, all at once."""
+        gevent.sleep(moment)
+        cut = sum(customer.cable.cut() for customer in list(self.customers) if customer.cable is not None)
+        self.recorder.count("cable.cut", cut)
+        self.recorder.event("note", text=f"{cut} customers' cables were cut on purpose, {moment:g} s after the start")
 
     # What users draw from.
 
@@ -149,9 +151,9 @@ class Run:
         """Return an external identifier for a contact where HMAC needs one, else None."""
         return f"lk-{self.id}-{self.worker}-{next(self._people)}" if self.settings.target.hmac_token else None
 
-    def api(self) -> ContactApi:
-        """Return the Client API of the inbox whose turn it is."""
-        return ContactApi(next(self._inboxes), hmac_token=self.settings.target.hmac_token)
+    def api(self, inbox: str = "") -> ContactApi:
+        """Return the Client API of an inbox, by default the one whose turn it is."""
+        return ContactApi(inbox or next(self._inboxes), hmac_token=self.settings.target.hmac_token)
 
     @property
     def pool_size(self) -> int:
@@ -287,9 +289,10 @@ class Run:
         weight = max(1, round(second))
         count("cable.wanted_seconds", max(wanted, is_open) * weight)
         count("cable.missing_seconds", max(0, wanted - is_open) * weight)
+        settled, self._asked = min(asked, self._asked), asked  # whom Locust was asked for since the last tick may still be starting
         if runner and runner.state == "running":
-            count("customers.wanted_seconds", asked * weight)
-            count("customers.missing_seconds", max(0, asked - present) * weight)
+            count("customers.wanted_seconds", settled * weight)
+            count("customers.missing_seconds", max(0, settled - present) * weight)
 
     # Ending.
 

@@ -13,6 +13,7 @@ from loadkit import units
 from loadkit.chat.routes import ROUTES
 from loadkit.errors import SettingsError, TargetError, ThresholdError
 from loadkit.measure import threshold
+from loadkit.swarm import identities
 from loadkit.target import Target
 from loadkit.workload import profile
 from loadkit.workload.profile import Plan, Profile
@@ -63,6 +64,8 @@ OPTIONS = (
     Option("connections", "user", "customers' HTTP connections: user (keep-alive, one a customer), pool:N, or close"),
     Option("agent_connections", 6, "POSTs that one agent has under way at once"),
     Option("reconnect", "immediate", "what a customer's cable does after a drop: " + " or ".join(RECONNECT)),
+    Option("identities", "", "file in which customers are kept from run to run, with their secrets (mode 600)", in_form=False),
+    Option("returning", "0%", "how many of the customers are some of an earlier run, from the --identities file"),
     Option("log_deliveries", False, "write deliveries.csv: one line an attempted reply"),
     Option("i_own_this_host", "", "repeat the host's name here if it is not this machine and no target file names it", in_form=False),
 )
@@ -105,6 +108,8 @@ class RunSettings:
     agent_connections: int
     reconnect: str
     log_deliveries: bool
+    identities: Path | None = None
+    returning: float = 0.0
     stages: Profile | None = None
     arrivals: Plan | None = None
 
@@ -125,6 +130,7 @@ class RunSettings:
             "reconnect": self.reconnect,
             "seed": self.seed,
             "log_deliveries": self.log_deliveries,
+            **({"returning": self.returning} if self.returning else {}),
             **({"stages": str(self.stages)} if self.stages else {}),
             **({"arrivals": str(self.arrivals)} if self.arrivals else {}),
         }
@@ -158,6 +164,8 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
         agent_connections=_number(options, "agent_connections", 1),
         reconnect=options.reconnect,
         log_deliveries=bool(options.log_deliveries),
+        identities=_identities(options),
+        returning=_returning(options),
         stages=_profile("stages", options.stages, profile.stages),
         arrivals=_profile("arrivals", options.arrivals, profile.arrivals),
     )
@@ -208,6 +216,25 @@ def _seconds(options: Any, name: str) -> float:
         return units.seconds(getattr(options, name))
     except SettingsError as error:
         raise SettingsError(f"--{name.replace('_', '-')}: {error}") from None
+
+
+def _identities(options: Any) -> Path | None:
+    if not options.identities:
+        return None
+    identities.check(Path(options.identities))
+    return Path(options.identities)
+
+
+def _returning(options: Any) -> float:
+    try:
+        share = units.share(options.returning or "0%")
+    except SettingsError as error:
+        raise SettingsError(f"--returning: {error}") from None
+    if not 0 <= share <= 1:
+        raise SettingsError(f"--returning {options.returning} is not between 0% and 100%")
+    if share and not options.identities:
+        raise SettingsError("--returning needs --identities FILE: the customers of an earlier run")
+    return share
 
 
 def _profile(name: str, text: str, parse: Callable[[str], T]) -> T | None:

@@ -6,9 +6,11 @@ import random
 from typing import Any
 
 import gevent
+from gevent import GreenletExit
 from geventhttpclient.client import HTTPClientPool
 from locust.contrib.fasthttp import FastHttpUser
-from locust.exception import StopUser
+from locust.exception import StopTest, StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
 from loadkit import clock, units
 from loadkit.cable.connection import Cable
@@ -22,10 +24,14 @@ from loadkit.chat.routes import CABLE
 from loadkit.errors import LoadkitError, RemoteProtocolError
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.desk import Question
+from loadkit.swarm.identities import Identity
 from loadkit.swarm.run import Run
-from loadkit.swarm.visits import receive_visitors
+from loadkit.swarm.visits import receive
 
 __all__ = ["ContactUser"]
+
+STEP_S = 0.002
+"""Seconds between the starts of two users in a process: some 400 a second, more than one core can open conversations for."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
@@ -48,9 +54,7 @@ class ContactUser(FastHttpUser):
         self.random: random.Random = run.new_random("customer")
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
         self.customer = Customer(run.api(), self._carry)
-        if run.gate:
-            receive_visitors(self, run.gate)
-        else:
+        if run.gate is None:
             run.arrive(self.customer)
 
     def _make_pool(self, size: int) -> HTTPClientPool:
@@ -61,10 +65,27 @@ class ContactUser(FastHttpUser):
             ssl_context_factory=self.ssl_context_factory,
         )
 
+    def start(self, group: Any) -> Any:
+        """Start, and let the hub turn before Locust makes the next user: it starts those of a second in one go, in a greenlet of its own.
+
+        Two hundred at once hold everything else up for 30 ms, and no two hundred people click in the same instant.
+        """
+        greenlet = super().start(group)
+        gevent.sleep(STEP_S)
+        return greenlet
+
     def run(self) -> None:  # type: ignore[misc] # final there; on_stop is not called after an exception in on_start
-        """Live as Locust's users do; whatever ends it, the customer leaves."""
+        """Live as Locust's users do, or receive visitors; whatever ends it, the customer leaves."""
+        gate = self.run_context.gate
         try:
-            super().run()  # type: ignore[no-untyped-call]
+            if gate is None:
+                super().run()  # type: ignore[no-untyped-call]
+                return
+            self._state = LOCUST_STATE_RUNNING
+            self._taskset_instance = DefaultTaskSet(self)
+            receive(self, gate)
+        except (GreenletExit, StopTest, StopUser):
+            return
         finally:
             self.run_context.leave(self.customer)
 
@@ -93,20 +114,48 @@ class ContactUser(FastHttpUser):
     def _open_next(self, customer: Customer) -> bool:
         """Take the steps that are missing, in order; return whether all went well."""
         self._leave_if_stopping()
-        if customer.contact is None:
-            contact = self._carry(self._new_contact(), Contact)
+        if customer.contact is None and not self._come_back(customer):
+            customer.identifier = self.run_context.new_identifier()
+            contact = self._carry(self._new_contact(customer), Contact)
             if contact is None:
                 return False
             customer.become(contact)
         if customer.cable is None and not self._open_cable(customer):
             return False
         self._leave_if_stopping()
+        if customer.conversation_id is None and customer.conversations:
+            customer.conversation_id = customer.conversations[-1]
+            return self.history() is not None
         conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
         if conversation is None:
             return False
         customer.conversation_id = conversation.id
         customer.conversations.append(conversation.id)
+        self._keep(customer)
         return True
+
+    def _come_back(self, customer: Customer) -> bool:
+        """Be a customer of an earlier run, if one comes back, as a reopened app is: view the contact, list the conversations."""
+        run = self.run_context
+        kept = run.identities.draw() if run.identities is not None else None
+        if kept is None:
+            return False
+        customer.api, customer.identifier = run.api(kept.inbox), kept.identifier
+        contact = self._carry(customer.api.show_contact(kept.source_id, identifier=kept.identifier), Contact)
+        if contact is None:
+            return False
+        customer.become(contact)
+        conversations = self._carry(customer.api.list_conversations(customer.key), list[Conversation])
+        customer.conversations = [conversation.id for conversation in conversations or ()]
+        run.recorder.count("customer.returned")
+        return True
+
+    def _keep(self, customer: Customer) -> None:
+        """Keep who this is for later runs."""
+        run, contact = self.run_context, customer.contact
+        if run.identities is not None and contact is not None:
+            host, inbox, identifier = run.settings.target.host, customer.api.inbox, customer.identifier
+            run.identities.keep(Identity(host, inbox, contact.source_id, contact.pubsub_token, identifier, list(customer.conversations)))
 
     def say(self, text: str | None = None) -> bool:
         """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
@@ -153,9 +202,8 @@ class ContactUser(FastHttpUser):
 
     # How it is done.
 
-    def _new_contact(self) -> Request:
-        run = self.run_context
-        return self.customer.api.create_contact(name=run.personas.name(), identifier=run.new_identifier())
+    def _new_contact(self, customer: Customer) -> Request:
+        return customer.api.create_contact(name=self.run_context.personas.name(), identifier=customer.identifier)
 
     def _open_cable(self, customer: Customer) -> bool:
         run = self.run_context

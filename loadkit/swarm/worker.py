@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import locust.log
@@ -35,15 +36,20 @@ def place_of(runner: WorkerRunner) -> Place:
 class Worker:
     """From `test_start` to `test_stop`."""
 
-    def __init__(self, environment: Environment, settings: RunSettings, look: Look, place: Place, *, agents: type[Agent]) -> None:
+    def __init__(
+        self, environment: Environment, settings: RunSettings, look: Look, place: Place, *, agents: type[Agent], cuts: Sequence[float]
+    ) -> None:
         runner: Any = environment.runner
         self._runner = runner
-        self.run = Run(environment, settings, look, place, agent_class=agents, on_foreign=self._foreign)
+        self.run = Run(environment, settings, look, place, agent_class=agents, cuts=cuts, on_foreign=self._foreign)
         self.drain = Once(self.run.drain, self.run.greenlet_failed)
         self.close = Once(self._close, self.run.greenlet_failed)
         environment.loadkit = self.run  # type: ignore[attr-defined]
         self._outbox: list[Interval] = []
         self._keeper = Keeper(self.run, self._outbox.append)
+
+    def begin(self) -> None:
+        """Seat the agents, and tell the master that this worker is there."""
         self.run.start()
         self._runner.send_message(messages.HERE)
 
@@ -81,6 +87,7 @@ class Worker:
 
     def leave(self) -> None:
         """Go before the others do: drained, with everything reported."""
+        self._runner.send_message(messages.LEAVING)
         self.drain()
         self.close()
         self._runner.send_message(messages.LEFT)

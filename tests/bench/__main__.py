@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench import memory, stamps
+from tests.bench import memory, stamps, swarm
 from tests.bench.feeder import feed
 from tests.bench.plan import WARM_ROUNDS, Plan, pin, raise_limits
 
@@ -88,7 +88,7 @@ def table(plan: Plan, results: dict[str, Any], customer_kib: float, stamped: dic
 
 def main() -> None:
     """Run the whole bench."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure loadkit's receive path on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure loadkit on this machine, parts and whole.")
     parser.add_argument("--quick", action="store_true", help="fewer events and a shorter run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here")
     args = parser.parse_args()
@@ -98,10 +98,12 @@ def main() -> None:
     results = receive(plan)
     customer_kib = memory.measure()
     stamped = stamps.measure(5 if args.quick else 15)
-    for what, figure, wanted in table(plan, results, customer_kib, stamped):
+    runs = swarm.measure(quick=args.quick)
+    for what, figure, wanted in table(plan, results, customer_kib, stamped) + swarm.rows(runs):
         print(f"{what:<50}{figure:>14}  {wanted}".rstrip())
     if args.json:
         kept = {"sockets": plan.sockets, "events": plan.measured, "receive": results, "customer_kib": customer_kib, "stamps": stamped}
+        kept["runs"] = runs
         args.json.write_text(json.dumps(kept, indent=2) + "\n")
 
 

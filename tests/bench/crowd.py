@@ -48,7 +48,7 @@ LATENCIES: dict[str, tuple[int, int]] = {
 }
 """How many of each a second, and their median in µs."""
 
-COUNTS = {name: REPLIES for name in ("reply.attempted", "reply.on_time", "question.asked", "desk.taken")} | {
+COUNTS = dict.fromkeys(("reply.attempted", "reply.on_time", "question.asked", "desk.taken"), REPLIES) | {
     "cable.wanted_seconds": 1000,
     "customers.wanted_seconds": 1000,
 }

@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from loadkit.measure.hdr import decode
+from loadkit.measure.histogram import Histogram
 from tests.bench.plan import pin
 from tests.system.driver import Finished, SandboxProcess, finish, start
 
@@ -81,6 +83,18 @@ class Watched:
         """Return a gauge as the workers told it last, together."""
         newest = {line["worker"]: line["gauges"].get(name, 0.0) for line in self.intervals()}
         return sum(newest.values())
+
+    def latencies(self, name: str, began: float, ended: float) -> Histogram:
+        """Return the latencies of a metric in the intervals within two moments (Unix seconds)."""
+        found = Histogram()
+        for folder in self._results.iterdir():
+            started = json.loads((folder / "run.json").read_text())["started_us"] / 1e6
+            lines = [line.split(",") for line in (folder / "latency.hlog").read_text().splitlines() if line.startswith(f"Tag={name},")]
+            for _, since, length, _, payload in lines:
+                if began <= started + float(since) and started + float(since) + float(length) <= ended:
+                    counts = decode(payload)
+                    found.add(Histogram(counts, sum(counts.values())))
+        return found
 
     def finish(self) -> Finished:
         """Wait for the end."""

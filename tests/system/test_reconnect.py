@@ -8,6 +8,8 @@ import pytest
 
 from tests.system.driver import RAPID, SandboxProcess, partition_holds, run
 
+STORM = Path(__file__).with_name("storm.py")
+
 
 @pytest.mark.parametrize("policy", ["immediate", "never"])
 def test_what_a_broken_cable_swallowed_is_recovered(policy: str, tmp_path: Path) -> None:
@@ -30,3 +32,21 @@ def test_what_a_broken_cable_swallowed_is_recovered(policy: str, tmp_path: Path)
     assert summary["replies"]["recovered"] == len(swallowed)
     assert summary["counters"]["cable.dropped"] == 20
     assert (summary["metrics"]["cable.reconnect"]["count"] > 0) == (policy == "immediate")
+
+
+def test_a_storm_brings_everybody_back(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """All cables are cut at one moment: each comes back and reads once, every reply still has its end, and the page tells of it."""
+    options = ("-u", "12", "-r", "12", "-t", "7s", "--agents", "6", "--log-deliveries", "--quiet")
+    done = run(tmp_path / "reports", str(STORM), "--target", str(sandbox.target), *options)
+    assert done.code == 0, done.err
+    summary = done.summary
+    assert summary["counters"]["cable.cut"] == summary["counters"]["cable.dropped"] == 12
+    assert summary["metrics"]["cable.reconnect"]["count"] == 12
+    assert summary["metrics"]["http.message.list"]["count"] >= 12
+    assert partition_holds(summary)
+    assert summary["replies"]["lost"] == 0
+    assert {marker for marker, row in done.deliveries.items() if row["end"] != "refused"} == set(sandbox.truth())
+    assert done.folder is not None
+    page = (done.folder / "report.html").read_text()
+    assert "Reconnect storm" in page
+    assert "HTTP requests a second at the peak after it" in page

@@ -1,0 +1,31 @@
+"""All cables break at one moment, as when a proxy restarts: who is back when, what was missed, and what the coming back costs."""
+
+from locust import events, task
+
+from loadkit import lognormal, uniform
+from loadkit.swarm import Agent, ContactUser, install
+
+
+class Shopper(ContactUser):
+    wait_time = uniform("2s", "6s")
+
+    def on_start(self):
+        self.open_conversation()
+
+    @task
+    def ask(self):
+        self.say()
+        self.await_reply(within="60s")
+
+
+class Support(Agent):
+    thinks = lognormal(median="1s", p95="3s")
+
+
+install(
+    events,
+    agents=Support,
+    cut_cables=["30s"],
+    thresholds=["cable.reconnect p(95) < 10s", "reply.lost rate < 0.1%"],
+    validity={"cable.missing": "50%"},  # missing cables are the point here
+)
