@@ -6,12 +6,14 @@ import argparse
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from loadkit import lifeline
 from loadkit.errors import UsageError
 
 __all__ = ["add_parser", "run"]
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _raise_file_limit()
+    _hold_lifeline(stop)
     try:
         sandbox = _start(args)
     except (UsageError, OSError, OverflowError) as error:
@@ -99,6 +102,20 @@ def _start(args: argparse.Namespace) -> Any:
             sandbox.stop()
             raise
     return sandbox
+
+
+def _hold_lifeline(stop: threading.Event) -> None:
+    """End with the loadkit that started us and holds a lifeline; a person at a shell holds none."""
+    descriptor = lifeline.lifeline()
+    if descriptor is None:
+        return
+
+    def wait() -> None:
+        while not (select.select([descriptor], [], [])[0] and lifeline.is_cut(descriptor)):
+            pass
+        stop.set()
+
+    threading.Thread(target=wait, name="loadkit-lifeline", daemon=True).start()
 
 
 def _raise_file_limit() -> None:
