@@ -15,7 +15,7 @@ from tests.conformance.servers import RailsServer, SandboxServer, Server
 from tests.sandbox.client import Wire
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rails() -> Iterator[RailsServer]:
     parts.rails.here()
     server = RailsServer()
@@ -23,7 +23,7 @@ def rails() -> Iterator[RailsServer]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox() -> Iterator[SandboxServer]:
     server = SandboxServer()
     yield server
