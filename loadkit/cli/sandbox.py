@@ -42,7 +42,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="drop, duplicate, swap, delay, misroute, 429, 5xx, disconnect =1%% or =20of2000; stall=20s@30s; deaf=on; never_confirm=on",
+        help="of replies: drop, duplicate, swap, delay, misroute, 429, 5xx, disconnect, dribble, black_hole, like drop=1%% or =20of2000; "
+        "of connections: slow_accept, slow_reader; of subscriptions: never_confirm; of everything: stall=20s@30s, deaf=on, black_hole=on",
     )
     parser.add_argument("--agents", type=int, default=3, help="agents besides the administrator (default: 3)")
     parser.add_argument("--hmac", action="store_true", help="let the target file name the inbox that demands an HMAC")

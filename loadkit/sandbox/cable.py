@@ -103,6 +103,11 @@ class Cable:
             connection.socket.close()
         return len(held)
 
+    def silence(self) -> None:
+        """Make a black hole of every socket there is."""
+        for connection in self.connections:
+            connection.socket.silence()
+
     def subscriptions(self) -> int:
         """Return how many identifiers are confirmed."""
         return sum(sum(1 for each in c.subscriptions.values() if each) for c in self.connections)
@@ -113,9 +118,11 @@ class Cable:
         self.connections.add(connection)
         try:
             socket.write(WELCOME)
-            while (text := socket.receive()) is not None:
+            while (text := socket.receive()) is not None and not socket.silent:
                 if isinstance(text, str):
                     self._pipeline.command(lambda text=text: self._command(connection, text))  # type: ignore[misc]
+            if socket.silent:
+                socket.swallow()
         finally:
             self.connections.discard(connection)
             for subscription in connection.joined:
@@ -151,7 +158,7 @@ class Cable:
             each
             for subscriptions in self._streams.values()
             for each in subscriptions
-            if each.customer and each.customer.contact is not session.contact
+            if each.customer and each.customer.contact is not session.contact and not each.connection.socket.silent
         ]
 
     def _tick(self) -> None:
@@ -168,7 +175,7 @@ class Cable:
             command = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, ValueError):
             return
-        if not isinstance(command, dict) or connection not in self.connections:
+        if not isinstance(command, dict) or connection not in self.connections or connection.socket.silent:
             return
         word, identifier = command.get("command"), command.get("identifier")
         action = self._actions.get(word) if isinstance(word, str) else None

@@ -60,6 +60,8 @@ class Control:
             raise SettingsError('the body must be an object of texts like {"drop": "1%", "deaf": "on"}') from None
         if self._faults.set({name: _word(value) for name, value in values.items()}):
             self._cable.cut()
+        if self._faults.black_hole:
+            self._cable.silence()
         return self._faults.shown()
 
     def state(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class Control:
             "messages": self._store.messages,
             "replies": {"total": self._truth.replies, "by_fault": dict(self._truth.by_fault)},
             "requests": self._front.requests,
+            "touched": self._faults.touched(),
         }
 
 

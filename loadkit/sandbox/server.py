@@ -28,6 +28,7 @@ from loadkit.sandbox.cable import Cable
 from loadkit.sandbox.control import Control
 from loadkit.sandbox.delivery import Delivery
 from loadkit.sandbox.dialect import PRESENT, dialect
+from loadkit.sandbox.face import Face
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.front import Front
 from loadkit.sandbox.pipeline import Pipeline
@@ -37,7 +38,6 @@ from loadkit.sandbox.service import Service
 from loadkit.sandbox.store import ACCOUNT, Store
 from loadkit.sandbox.throttle import Throttle
 from loadkit.sandbox.truth import Truth
-from loadkit.sandbox.websocket import Face
 
 __all__ = ["Sandbox"]
 
