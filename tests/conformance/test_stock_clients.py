@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from loadkit.cable import frames
+from loadkit.cable.connection import Cable
 from loadkit.cable.reconnect import RECONNECT
+from tests.cable.notes import Notes
 from tests.conformance import parts
 from tests.conformance.servers import SandboxServer
 from tests.conformance.stock import POLICIES, StockClient
@@ -28,10 +30,18 @@ def clients(sandbox: SandboxServer) -> Iterator[dict[str, StockClient]]:
         client.close()
 
 
-def test_stock_clients_are_served_and_come_back(sandbox: SandboxServer, clients: dict[str, StockClient]) -> None:
-    """Each negotiates, is confirmed, hears, performs, survives a cut by its own rules, hears again once, and unsubscribes."""
+def test_stock_clients_are_served_and_come_back(
+    sandbox: SandboxServer, clients: dict[str, StockClient], cables: Callable[..., Cable], notes: Notes
+) -> None:
+    """Each negotiates, is confirmed, hears, performs, survives a cut by its own rules, hears again once, and unsubscribes.
+
+    Cables of ours with their policies stand beside them and are cut with them.
+    """
     for token, client in clients.items():
         _is_served(sandbox, token, client)
+    ours = {policy: cables(sandbox, frames.room_identifier(sandbox.token()), reconnect=policy) for policy in POLICIES.values()}
+    for cable in ours.values():
+        cable.open()
     sandbox.cut()
     for client in clients.values():
         eventually(lambda client=client: client.of("disconnected"))
@@ -39,6 +49,8 @@ def test_stock_clients_are_served_and_come_back(sandbox: SandboxServer, clients:
         sandbox.broadcast(token, "missed")
     for (token, client), policy in zip(clients.items(), POLICIES.values(), strict=True):
         _has_come_back(sandbox, token, client, longest_wait(policy))
+    again = eventually(lambda: notes.of("confirmed")[len(ours) :] if len(notes.of("confirmed")) == 2 * len(ours) else None, within=30)
+    assert all(gap_us > STALE_S * 1e6 for _, gap_us in again)
     held = sandbox.subscriptions()
     for client in clients.values():
         client.say("unsubscribe")
