@@ -16,6 +16,7 @@ import gevent
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Stream
 
+from loadkit.chat import routes
 from loadkit.sandbox.websocket import Socket
 
 __all__ = ["CABLES", "PROTOCOLS", "Face"]
@@ -77,7 +78,7 @@ class Face(WebSocketHandler):  # type: ignore[misc]
         """Answer the handshake; None means that the request goes on as plain HTTP."""
         environ = self.environ
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        if environ["PATH_INFO"] != "/cable" or environ["REQUEST_METHOD"] != "GET" or not upgrade:
+        if environ["PATH_INFO"] not in CABLES or environ["REQUEST_METHOD"] != "GET" or not upgrade:
             return None
         if "upgrade" not in environ.get("HTTP_CONNECTION", "").lower() or self.request_version != "HTTP/1.1":
             return None

@@ -9,6 +9,7 @@ import pytest
 
 from loadkit.cable.connection import Cable
 from loadkit.cable.receiver import Receiver
+from tests.cable.conftest import steadily
 from tests.cable.notes import Notes
 from tests.conformance import parts
 from tests.conformance.servers import RailsServer, SandboxServer, Server
@@ -64,7 +65,7 @@ def cables(notes: Notes) -> Iterator[Callable[..., Cable]]:
 
     def make(server: Server, identifier: str, *, path: str = "/cable", **options: Any) -> Cable:
         url = server.url.replace("http", "ws", 1) + path
-        options = {"watcher": notes, "presence_every": 0.0, "reconnect": lambda failed: 0.05} | options
+        options = {"watcher": notes, "presence_every": 0.0, "reconnect": steadily(0.05)} | options
         made.append(Cable(url, identifier, receiver=receiver, **options))
         return made[-1]
 

@@ -67,7 +67,7 @@ def _get_clients() -> None:
     if _missing("node", "npm") and _may_install():
         _install(*NODE_PACKAGES)
     if not _missing("node", "npm"):
-        _run("npm", "ci", "--prefix", str(JS), "--ignore-scripts", "--no-audit", "--no-fund")
+        _run("npm", "ci", "--prefix", str(JS), "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1")
 
 
 def _versions(lock: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.conformance.parts import JS
 
-PACKAGES = ("actioncable-6.1", "actioncable-7.0", "actioncable-8.1")
+POLICIES = {"actioncable-6.1": "stock-6.1", "actioncable-7.0": "stock-7.0", "actioncable-8.1": "stock-7.0"}
+"""Each package of `js/package.json`, and our policy that stands for it."""
 
 
 class StockClient:
