@@ -15,6 +15,14 @@ from tests.system.driver import SandboxProcess, run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+VERBS = """
+from loadkit.swarm.errands import DEEDS
+from loadkit.swarm.users import ContactUser
+from loadkit.swarm.verbs import Verbs
+print(*[name for kind in (Verbs, ContactUser) for name, value in vars(kind).items() if callable(value) and name[0] != "_"])
+print(*DEEDS)
+"""
+"""Prints them in a process of its own, because Locust patches the one it is imported in."""
 
 
 def blocks(language: str) -> list[str]:
@@ -35,6 +43,14 @@ def test_every_option_of_the_table_is_in_the_help() -> None:
     text = loadkit("run", "conversations", "--help")
     assert len(options) > 15
     assert not {option for option in options if option not in text}
+
+
+def test_the_verbs_are_those_of_customers_and_agents() -> None:
+    """Every public method of a customer that is ours is in the table, and what agents do besides is named below it."""
+    table, below = README[README.index("| verb |") :].split("\n\n")[:2]
+    own, besides = subprocess.run([sys.executable, "-c", VERBS], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert set(re.findall(r"`(\w+)`", table)) == set(own.split()) - {"run", "start"}
+    assert set(re.findall(r"`(\w+)`", below)) == {*besides.split(), "asks_form", "asks_rating", "thinks"}
 
 
 def test_every_command_is_in_the_help() -> None:

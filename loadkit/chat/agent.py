@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-
-import msgspec
+from typing import Any
 
 from loadkit.chat import models, routes
 from loadkit.chat.answers import Answer
+from loadkit.chat.events import FORM
 from loadkit.chat.http import Connection
+from loadkit.chat.request import Request
 
 __all__ = ["AgentClient"]
 
@@ -33,11 +34,24 @@ class AgentClient:
         timeout: float = 60.0,
     ) -> None:
         self.account = account
+        self._token = token
         self._headers = {"Api-Access-Token": token}
         self._free = threading.BoundedSemaphore(connections)
         self._host, self._ssl = host, ssl_context
         self._connect_timeout, self._timeout = connect_timeout, timeout
         self._idle: list[Connection] = []
+
+    def beside(self, connections: int) -> AgentClient:
+        """Return a client of the same agent with connections of its own, so that neither waits for the other."""
+        return AgentClient(
+            self._host,
+            self._token,
+            account=self.account,
+            connections=connections,
+            ssl_context=self._ssl,
+            connect_timeout=self._connect_timeout,
+            timeout=self._timeout,
+        )
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -56,25 +70,44 @@ class AgentClient:
         with self._connection() as connection:
             return connection.exchange(route.method, route.path(**values) + query, headers=self._headers, body=body)
 
+    def carry(self, request: Request, *, sending: Callable[[int], None]) -> Answer:
+        """Send a request and return the answer, whatever its status; `sending` and TransportError are as in `reply`."""
+        with self._connection() as connection:
+            connection.open()
+            return connection.exchange(request.route.method, request.path, headers=self._headers, body=request.body, sending=sending)
+
     def profile(self) -> models.Profile:
         """Return the agent's profile. Raises AnswerError, TransportError, RemoteProtocolError."""
         answer = self.call(routes.AGENT_PROFILE)
         answer.check("the agent's profile")
         return models.decode(answer.body, models.Profile, "the agent's profile")
 
-    def reply(self, conversation_id: int, content: str, marker: str, *, sending: Callable[[int], None]) -> Answer:
+    def reply(
+        self,
+        conversation_id: int,
+        content: str,
+        marker: str,
+        *,
+        sending: Callable[[int], None],
+        content_type: str = "text",
+        items: Sequence[str] = (),
+    ) -> Answer:
         """Post a public message that carries a marker, and return the answer, whatever its status.
 
-        `sending` is called with the *sent* stamp on the line before the bytes leave a connection that is already ours. Raises
-        TransportError: `unreachable` before `sending` was called, `timeout` or `cut` after.
+        `items` are what a form (`input_select`) lets the customer choose from. `sending` is called with the *sent* stamp on the line
+        before the bytes leave a connection that is already ours. Raises TransportError: `unreachable` before `sending` was called,
+        `timeout` or `cut` after.
         """
-        body = msgspec.json.encode(
-            {"content": content, "message_type": "outgoing", "private": False, "echo_id": marker, "source_id": marker}
+        body: dict[str, Any] = {"content": content, "message_type": "outgoing", "private": False, "echo_id": marker, "source_id": marker}
+        if content_type != "text":
+            body["content_type"] = content_type
+        if content_type == FORM:
+            body["content_attributes"] = {"items": [{"title": item, "value": item} for item in items]}
+        route = routes.AGENT_MESSAGE_CREATE
+        return self.carry(
+            Request.json(route, route.path(account=self.account or 0, conversation=conversation_id), body),
+            sending=sending,
         )
-        path = routes.AGENT_MESSAGE_CREATE.path(account=self.account or 0, conversation=conversation_id)
-        with self._connection() as connection:
-            connection.open()
-            return connection.exchange("POST", path, headers=self._headers, body=body, sending=sending)
 
     def find_messages(self, conversation_id: int, source_ids: set[str]) -> dict[str, int]:
         """Return the message ids by `source_id` of those that a conversation holds, walking back through its pages.

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from loadkit.chat import routes
+from loadkit.chat.request import Attachment, Request, form
 from loadkit.chat.routes import Route
 
-__all__ = ["ContactApi", "Request", "identifier_hash"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call ready to be carried: its route (the name it is reported under), its path and its JSON body."""
-
-    route: Route
-    path: str
-    body: bytes | None = None
+__all__ = ["ContactApi", "identifier_hash"]
 
 
 class ContactApi:
@@ -52,6 +42,13 @@ class ContactApi:
         query = urlencode(self.identity(identifier))
         return self._request(routes.CONTACT_SHOW, source_id=source_id, query=f"?{query}" if query else "")
 
+    def update_contact(self, source_id: str, changes: Mapping[str, Any], *, identifier: str | None = None) -> Request:
+        """Change what is known of a contact: `name`, `email`, `phone_number`, `custom_attributes`.
+
+        An email or phone number that another contact has merges the two, and that other one survives.
+        """
+        return self._request(routes.CONTACT_UPDATE, {**changes, **self.identity(identifier)}, source_id=source_id)
+
     def create_conversation(self, source_id: str) -> Request:
         """Open a conversation."""
         return self._request(routes.CONVERSATION_CREATE, {}, source_id=source_id)
@@ -64,18 +61,50 @@ class ContactApi:
         """Show a conversation with all its messages."""
         return self._request(routes.CONVERSATION_SHOW, source_id=source_id, conversation=conversation)
 
+    def resolve(self, source_id: str, conversation: int) -> Request:
+        """Resolve a conversation; the customer's next message opens it again."""
+        return self._request(routes.CONVERSATION_RESOLVE, {}, source_id=source_id, conversation=conversation)
+
+    def typing(self, source_id: str, conversation: int, *, on: bool) -> Request:
+        """Say that the customer types, or no longer does."""
+        status = {"typing_status": "on" if on else "off"}
+        return self._request(routes.CONVERSATION_TYPING, status, source_id=source_id, conversation=conversation)
+
+    def see(self, source_id: str, conversation: int) -> Request:
+        """Say that the customer has looked: the server marks every message to the customer as read, each with an event."""
+        return self._request(routes.CONVERSATION_SEEN, {}, source_id=source_id, conversation=conversation)
+
     def create_message(self, source_id: str, conversation: int, *, content: str, marker: str) -> Request:
         """Send a message that carries a marker."""
         return self._request(routes.MESSAGE_CREATE, {"content": content, "echo_id": marker}, source_id=source_id, conversation=conversation)
+
+    def attach(self, source_id: str, conversation: int, files: Sequence[Attachment], *, content: str, marker: str) -> Request:
+        """Send a message with files, as a form."""
+        route = routes.MESSAGE_ATTACH
+        content_type, body = form({"content": content, "echo_id": marker}, files)
+        return Request(route, route.path(inbox=self.inbox, source_id=source_id, conversation=conversation), body, content_type)
+
+    def submit(self, source_id: str, conversation: int, message: int, values: Sequence[Mapping[str, Any]]) -> Request:
+        """Fill in a form: the chosen items, each with its `title` and `value`."""
+        body = {"submitted_values": values}
+        return self._request(routes.MESSAGE_UPDATE, body, source_id=source_id, conversation=conversation, message=message)
 
     def list_messages(self, source_id: str, conversation: int, *, before: int | None = None) -> Request:
         """List the newest twenty messages, or the newest twenty below an id."""
         query = "" if before is None else f"?before={before}"
         return self._request(routes.MESSAGE_LIST, source_id=source_id, conversation=conversation, query=query)
 
+    def show_survey(self, uuid: str) -> Request:
+        """Show the satisfaction survey of a conversation, by its uuid; there is none (404) before the server has sent one."""
+        return self._request(routes.CSAT_SHOW, uuid=uuid)
+
+    def rate(self, uuid: str, rating: int, feedback: str = "") -> Request:
+        """Answer the survey: 1 to 5, and words."""
+        response = {"csat_survey_response": {"rating": rating, "feedback_message": feedback}}
+        return self._request(routes.CSAT_UPDATE, {"message": {"submitted_values": response}}, uuid=uuid)
+
     def _request(self, route: Route, body: dict[str, Any] | None = None, *, query: str = "", **values: str | int) -> Request:
-        path = route.path(inbox=self.inbox, **values) + query
-        return Request(route, path, None if body is None else msgspec.json.encode(body))
+        return Request.json(route, route.path(inbox=self.inbox, **values) + query, body)
 
 
 def identifier_hash(key: str, identifier: str) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from loadkit.chat.models import Message
 from loadkit.errors import RemoteProtocolError
 
-__all__ = ["CUSTOMER_EVENTS", "MESSAGE_CREATED", "MessageCreated", "created_message"]
+__all__ = ["CUSTOMER_EVENTS", "FORM", "MESSAGE_CREATED", "SURVEY", "MessageCreated", "created_message", "whole_message"]
 
 MESSAGE_CREATED = "message.created"
 CUSTOMER_EVENTS = frozenset(
@@ -26,6 +27,9 @@ CUSTOMER_EVENTS = frozenset(
     }
 )
 
+FORM, SURVEY = "input_select", "input_csat"
+"""Content types of messages that want an answer of their own."""
+
 
 class MessageCreated(msgspec.Struct, frozen=True, gc=False):
     """What we use of a message as `message.created` carries it.
@@ -36,6 +40,7 @@ class MessageCreated(msgspec.Struct, frozen=True, gc=False):
     id: int
     conversation_id: int
     echo_id: Any = None
+    content_type: Any = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -46,14 +51,35 @@ class _Frame(msgspec.Struct, gc=False):
     message: _Message
 
 
+class _WholeMessage(msgspec.Struct, gc=False):
+    data: Message
+
+
+class _WholeFrame(msgspec.Struct, gc=False):
+    message: _WholeMessage
+
+
 _decode = msgspec.json.Decoder(_Frame).decode
+_decode_whole = msgspec.json.Decoder(_WholeFrame).decode
 
 
 def created_message(frame: bytes) -> MessageCreated:
     """Return the message of a `message.created` frame. Raises RemoteProtocolError (`missing_key` where a key that we use is not there)."""
     try:
         return _decode(frame).message.data
-    except msgspec.ValidationError as error:
-        raise RemoteProtocolError("missing_key", f"a message.created frame of an unexpected form: {error}") from None
-    except msgspec.DecodeError:
-        raise RemoteProtocolError("not_json", "a message.created frame that is not JSON") from None
+    except msgspec.DecodeError as error:
+        raise _wrong(error) from None
+
+
+def whole_message(frame: bytes) -> Message:
+    """Return the message of such a frame with its content, as the Client API shows it. Raises RemoteProtocolError, as above."""
+    try:
+        return _decode_whole(frame).message.data
+    except msgspec.DecodeError as error:
+        raise _wrong(error) from None
+
+
+def _wrong(error: msgspec.DecodeError) -> RemoteProtocolError:
+    if isinstance(error, msgspec.ValidationError):
+        return RemoteProtocolError("missing_key", f"a message.created frame of an unexpected form: {error}")
+    return RemoteProtocolError("not_json", "a message.created frame that is not JSON")

@@ -11,15 +11,21 @@ from loadkit.errors import RemoteProtocolError
 
 __all__ = [
     "Account",
+    "AgentConversation",
+    "AgentConversations",
     "AgentInbox",
     "AgentInboxes",
     "AgentMessage",
     "AgentMessages",
+    "Call",
     "Contact",
+    "ContactRow",
     "Conversation",
     "Inbox",
     "Message",
     "Profile",
+    "StatusChange",
+    "Survey",
     "decode",
 ]
 
@@ -44,6 +50,13 @@ class Contact(msgspec.Struct, frozen=True):
         return f"Contact({self.id})"
 
 
+class ContactRow(msgspec.Struct, frozen=True):
+    """A contact as its update is answered: the row, without session and secret."""
+
+    id: int
+    name: str | None = None
+
+
 class Message(msgspec.Struct, frozen=True):
     """A message as the Client API shows it: it has neither `echo_id` nor `source_id`."""
 
@@ -51,14 +64,38 @@ class Message(msgspec.Struct, frozen=True):
     message_type: int
     content: str | None = None
     created_at: int | float | None = None
+    content_type: Any = None
+    content_attributes: Any = None
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What a form lets choose from, [] for any other message."""
+        return [item for item in self._attribute("items") or [] if isinstance(item, dict)]
+
+    @property
+    def is_filled_in(self) -> bool:
+        """Whether a form or a survey was answered."""
+        return bool(self._attribute("submitted_values"))
+
+    def _attribute(self, name: str) -> Any:
+        value = self.content_attributes.get(name) if isinstance(self.content_attributes, dict) else None
+        return value if isinstance(value, list | dict) else None
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """A conversation; `id` is the public display id."""
+    """A conversation; `id` is the public display id, by `uuid` its survey is found."""
 
     id: int
     status: str | None = None
     messages: list[Message] = []
+    uuid: str | None = None
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """A satisfaction survey; its answer is stored in a later job, so `csat_survey_response` is null right after rating."""
+
+    id: int
+    csat_survey_response: Any = None
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -92,6 +129,42 @@ class AgentMessages(msgspec.Struct, frozen=True):
     """A page of an agent's message list."""
 
     payload: list[AgentMessage]
+
+
+class AgentConversation(msgspec.Struct, frozen=True):
+    """A conversation as an agent sees it; `id` is the public display id."""
+
+    id: int
+    status: str | None = None
+
+
+class _AgentConversationPage(msgspec.Struct, frozen=True):
+    payload: list[AgentConversation]
+
+
+class AgentConversations(msgspec.Struct, frozen=True):
+    """A page of an agent's conversation list."""
+
+    data: _AgentConversationPage
+
+
+class _Status(msgspec.Struct, frozen=True):
+    current_status: str
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    """What a change of status by an agent is answered with."""
+
+    payload: _Status
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A video call that an agent has begun; its room and its secrets are in no result."""
+
+    room_id: str
+
+    def __repr__(self) -> str:
+        return "Call()"
 
 
 class AgentInbox(msgspec.Struct, frozen=True):

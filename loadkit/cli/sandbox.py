@@ -46,6 +46,13 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--agents", type=int, default=3, help="agents besides the administrator (default: 3)")
     parser.add_argument("--hmac", action="store_true", help="let the target file name the inbox that demands an HMAC")
+    parser.add_argument("--dialect", metavar="RELEASE", default="4.2.0", help="speak as release 4.2.0 (default) or 3.0.0 does")
+    parser.add_argument("--throttle", type=int, metavar="N", help="requests a minute from one address but loopback's (default: no limit)")
+    parser.add_argument(
+        "--recording-layout",
+        action="store_true",
+        help="prepare the account as the recorded one was, and name its users and inboxes in the first line, secrets included",
+    )
     parser.set_defaults(run=run)
 
 
@@ -63,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with sandbox:
         line = {"host": sandbox.url, "target": args.write_target, "control": sandbox.control, "pid": os.getpid()}
+        if args.recording_layout:
+            line |= sandbox.described()
         print(json.dumps(line), flush=True)
         stop.wait()
     return 0
@@ -82,6 +91,9 @@ def _start(args: argparse.Namespace) -> Any:
         truth=args.truth,
         agents=args.agents,
         hmac_mandatory=args.hmac,
+        release=args.dialect,
+        throttle=args.throttle,
+        recording_layout=args.recording_layout,
     ).start()
     if args.write_target:
         try:

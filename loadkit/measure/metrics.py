@@ -78,6 +78,7 @@ COUNTERS = _metrics(
     desk__cancelled="replies that were due after the stop and therefore never attempted",
     desk__unpicked="questions that no agent was free to pick up before the stop, or before the customer left",
     desk__unsent="replies that were due and got no connection to be sent on before the drain's bound",
+    desk__errands_left_out="questions about which an agent only replied, too far behind with what else was to be done",
     schedule__offered="arrivals that the schedule intended",
     schedule__started="arrivals that started, each with its lag",
     schedule__dropped="arrivals that could not start in time: offered less started",

@@ -1,4 +1,4 @@
-"""The agent API: what an agent's app asks with an access token; its messages are in `agent_messages.py`."""
+"""The agent API's people: who a token belongs to, what they are there for, and everybody who works in the account."""
 
 from __future__ import annotations
 
@@ -7,167 +7,114 @@ from typing import Any
 from loadkit import clock
 from loadkit.chat import routes
 from loadkit.sandbox import agent_views
-from loadkit.sandbox.actions import Actions
-from loadkit.sandbox.agent_access import conversation_of, user_of, wrong
-from loadkit.sandbox.events import Events
-from loadkit.sandbox.exchange import (
-    Answer,
-    Refused,
-    Request,
-    empty,
-    json_answer,
-)
+from loadkit.sandbox.agent_access import ACCOUNT_PATH, admin_of, ids, known, required, user_of, wrong
+from loadkit.sandbox.dialect import Dialect
+from loadkit.sandbox.exchange import Answer, Refused, Request, as_id, empty, json_answer
+from loadkit.sandbox.params import is_true
 from loadkit.sandbox.presence import Presence
 from loadkit.sandbox.router import Router
-from loadkit.sandbox.rows import Conversation, User
+from loadkit.sandbox.rows import User
 from loadkit.sandbox.store import Store
 
 __all__ = ["AgentApi"]
 
-CONVERSATION_PAGE = 25
-STATUS_TEXTS = {
-    "resolved": "Conversation was marked resolved by {}",
-    "open": "Conversation was reopened by {}",
-    "pending": "Conversation was marked as pending by {}",
-    "snoozed": "Conversation was snoozed by {}",
-}
+AVAILABILITIES = ("online", "busy", "offline")
+ROLES = ("agent", "administrator")
+AGENTS = ACCOUNT_PATH + "/agents"
+PROFILE = routes.AGENT_PROFILE.template
 
 
 class AgentApi:
-    """The actions of `/api/v1` and `GET /api`; `host` is the server's own address in links."""
+    """The actions on users, and `GET /api`."""
 
-    def __init__(
-        self,
-        store: Store,
-        presence: Presence,
-        actions: Actions,
-        events: Events,
-        host: str,
-    ) -> None:
+    def __init__(self, store: Store, presence: Presence, dialect: Dialect) -> None:
         self._store = store
         self._presence = presence
-        self._actions = actions
-        self._events = events
-        self._host = host
+        self._dialect = dialect
 
     def add_to(self, router: Router) -> None:
         """Declare the routes."""
-        for route, action in (
-            (routes.AGENT_PROFILE, self.show_profile),
-            (routes.AGENT_INBOX_LIST, self.list_inboxes),
-            (routes.AGENT_CONVERSATION_LIST, self.list_conversations),
-            (routes.AGENT_CONVERSATION_SHOW, self.show_conversation),
-        ):
-            router.add(route.method, route.template, action)
-        conversation = routes.AGENT_CONVERSATION_SHOW.template
-        router.add("GET", "/api", health)
-        router.add("GET", "/api/v1/accounts/{account}/agents", self.list_agents)
-        router.add("POST", conversation + "/assignments", self.assign)
-        router.add("POST", conversation + "/toggle_status", self.toggle_status)
-        router.add("POST", conversation + "/toggle_typing_status", self.toggle_typing)
-        router.add("POST", conversation + "/update_last_seen", self.update_last_seen)
+        router.add("GET", "/api", self.health)
+        router.add("GET", PROFILE, self.show_profile)
+        router.add("POST", PROFILE + "/availability", self.set_availability)
+        router.add("POST", PROFILE + "/auto_offline", self.set_auto_offline)
+        router.add("GET", AGENTS, self.list_agents)
+        router.add("POST", AGENTS, self.create_agent)
+        for method in ("PATCH", "PUT"):
+            router.add(method, AGENTS + "/{agent}", self.update_agent)
+        router.add("DELETE", AGENTS + "/{agent}", self.delete_agent)
+
+    def health(self, request: Request) -> Answer:
+        """GET what the server says about itself."""
+        moment = f"{clock.utc():%Y-%m-%d %H:%M:%S}"
+        return json_answer({"version": self._dialect.version, "timestamp": moment, "queue_services": "ok", "data_services": "ok"})
 
     def show_profile(self, request: Request) -> Answer:
         """GET who the token belongs to."""
-        return json_answer(agent_views.profile(user_of(self._store, request), self._presence.availability))
+        return self._profile(user_of(self._store, request))
 
-    def list_inboxes(self, request: Request) -> Answer:
-        """GET the inboxes that the user sees."""
+    def _profile(self, user: User) -> Answer:
+        return json_answer(agent_views.profile(user, self._presence.availability))
+
+    def set_availability(self, request: Request) -> Answer:
+        """POST what a user wants to be shown as."""
         user = user_of(self._store, request)
-        admin = user.role == "administrator"
-        seen = [inbox for inbox in self._store.inboxes if self._store.sees(user, inbox)]
-        return json_answer({"payload": [agent_views.inbox_row(inbox, with_hmac_token=admin) for inbox in seen]})
+        chosen = _of_profile(request).get("availability")
+        if chosen not in AVAILABILITIES:
+            raise Refused(wrong(f"'{chosen}' is not a valid availability"))
+        user.availability = chosen
+        return self._profile(user)
+
+    def set_auto_offline(self, request: Request) -> Answer:
+        """POST whether a user goes offline when their app is closed."""
+        user = user_of(self._store, request)
+        user.auto_offline = is_true(_of_profile(request).get("auto_offline", False))
+        return self._profile(user)
 
     def list_agents(self, request: Request) -> Answer:
         """GET everybody who works in the account."""
         user_of(self._store, request)
         return json_answer([agent_views.agent_row(user, self._presence.availability) for user in self._store.users])
 
-    def list_conversations(self, request: Request) -> Answer:
-        """GET a page of 25 conversations, the latest active first, filtered by status, inbox, session and assignee."""
-        user = user_of(self._store, request)
-        held = [each for each in self._store.conversations.values() if self._listed(request, user, each)]
-        mine = [each for each in held if each.assignee is user]
-        assigned = [each for each in held if each.assignee]
-        unassigned = [each for each in held if each.assignee is None]
-        groups = {"me": mine, "assigned": assigned, "unassigned": unassigned}
-        chosen = groups.get(request.text("assignee_type") or "", held)
-        chosen.sort(key=lambda each: (each.last_activity_at, each.id), reverse=True)
-        first = (max(1, request.number("page") or 1) - 1) * CONVERSATION_PAGE
-        meta = {
-            "mine_count": len(mine),
-            "assigned_count": len(assigned),
-            "unassigned_count": len(unassigned),
-            "all_count": len(held),
-        }
-        payload = [self._view(each) for each in chosen[first : first + CONVERSATION_PAGE]]
-        return json_answer({"data": {"meta": meta, "payload": payload}})
+    def create_agent(self, request: Request) -> Answer:
+        """POST a new agent, unconfirmed until they choose a password; their access token works at once."""
+        admin_of(self._store, request)
+        fields = request.attributes("agent") or request.params
+        email = str(fields.get("email") or "").lower()
+        if not email:
+            required(request, "email")
+        if any(user.email == email for user in self._store.users):
+            raise Refused(wrong("Validation failed: User has already been taken"))
+        role = fields.get("role") if fields.get("role") in ROLES else "agent"
+        seen = [inbox for inbox in self._store.inboxes if inbox.id in ids(fields.get("selected_inboxes"))]
+        user = self._store.add_user(str(fields.get("name") or email), role=str(role), inboxes=tuple(seen), email=email)
+        user.confirmed = False
+        return self._row(user)
 
-    def _listed(self, request: Request, user: User, conversation: Conversation) -> bool:
-        status, inbox = request.text("status") or "open", request.number("inbox_id")
-        source_id = request.text("source_id")
-        return (
-            (status == "all" or conversation.status == status)
-            and (inbox is None or conversation.inbox.id == inbox)
-            and (source_id is None or conversation.session.source_id == source_id)
-            and self._store.sees(user, conversation.inbox)
-        )
+    def update_agent(self, request: Request) -> Answer:
+        """PATCH an agent's name, role, availability or going offline."""
+        admin_of(self._store, request)
+        user = self._agent(request)
+        fields = request.attributes("agent") or request.params
+        user.name = str(fields.get("name") or user.name)
+        user.role = str(fields["role"]) if fields.get("role") in ROLES else user.role
+        user.availability = str(fields["availability"]) if fields.get("availability") in AVAILABILITIES else user.availability
+        user.auto_offline = is_true(fields["auto_offline"]) if "auto_offline" in fields else user.auto_offline
+        return self._row(user)
 
-    def _view(self, conversation: Conversation) -> dict[str, Any]:
-        online = self._presence.is_contact_online(conversation.contact)
-        return agent_views.agent_conversation(conversation, self._host, self._presence.availability, contact_online=online)
-
-    def show_conversation(self, request: Request) -> Answer:
-        """GET a conversation."""
-        return json_answer(self._view(conversation_of(self._store, request, user_of(self._store, request))))
-
-    def assign(self, request: Request) -> Answer:
-        """POST the assignee of a conversation, null for nobody."""
-        user = user_of(self._store, request)
-        conversation = conversation_of(self._store, request, user)
-        number = request.number("assignee_id")
-        assignee = next((each for each in self._store.users if each.id == number), None)
-        self._actions.assign(conversation, assignee, user)
-        return json_answer(agent_views.agent_row(assignee, self._presence.availability) if assignee else None)
-
-    def toggle_status(self, request: Request) -> Answer:
-        """POST a status; without one an open conversation is resolved and any other opened."""
-        user = user_of(self._store, request)
-        conversation = conversation_of(self._store, request, user)
-        status = request.text("status") or ("resolved" if conversation.status == "open" else "open")
-        if status not in STATUS_TEXTS:
-            raise Refused(wrong(f"'{status}' is not a valid status"))
-        self._actions.set_status(conversation, status, STATUS_TEXTS[status].format(user.name))
-        payload = {"success": True, "conversation_id": conversation.id, "current_status": status}
-        return json_answer({"payload": {**payload, "snoozed_until": None}})
-
-    def toggle_typing(self, request: Request) -> Answer:
-        """POST typing on or off; `is_private` passes through as it is."""
-        user = user_of(self._store, request)
-        conversation, status = conversation_of(self._store, request, user), request.text("typing_status")
-        if status in ("on", "off"):
-            private = request.params.get("is_private", False)
-            self._events.typing(conversation, on=status == "on", user=user, private=private)
+    def delete_agent(self, request: Request) -> Answer:
+        """DELETE an agent from the account."""
+        admin_of(self._store, request)
+        self._store.remove_user(self._agent(request))
         return empty()
 
-    def update_last_seen(self, request: Request) -> Answer:
-        """POST that an agent looked: nobody is told."""
-        user = user_of(self._store, request)
-        conversation = conversation_of(self._store, request, user)
-        conversation.agent_last_seen_at = clock.unix_us()
-        conversation.unread = 0
-        if conversation.assignee is user:
-            conversation.assignee_last_seen_at = conversation.agent_last_seen_at
-        return json_answer(self._view(conversation))
+    def _agent(self, request: Request) -> User:
+        return known(self._store.user_by_id(as_id(request.fills["agent"])))
+
+    def _row(self, user: User) -> Answer:
+        return json_answer(agent_views.agent_row(user, self._presence.availability))
 
 
-def health(request: Request) -> Answer:
-    """GET what the server says about itself."""
-    return json_answer(
-        {
-            "version": "4.2.0",
-            "timestamp": f"{clock.utc():%Y-%m-%d %H:%M:%S}",
-            "queue_services": "ok",
-            "data_services": "ok",
-        }
-    )
+def _of_profile(request: Request) -> dict[str, Any]:
+    required(request, "profile")
+    return request.attributes("profile")

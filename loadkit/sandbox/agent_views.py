@@ -5,40 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from loadkit.sandbox.payloads import UNREAD_SHOWN, Availability, Shape, contact_event, message_event, user_event
-from loadkit.sandbox.rows import ACTIVITY, Contact, Conversation, Inbox, Message, User
+from loadkit.sandbox.rows import ACTIVITY, Contact, Conversation, Inbox, Message, Session, User
 from loadkit.sandbox.store import ACCOUNT
-from loadkit.sandbox.views import tail, working_hours
+from loadkit.sandbox.views import tail
 from loadkit.sandbox.words import epoch, fraction, iso
 
-__all__ = ["agent_conversation", "agent_message", "agent_row", "inbox_row", "message_page", "profile"]
+__all__ = [
+    "agent_contact",
+    "agent_conversation",
+    "agent_message",
+    "agent_row",
+    "inbox_row",
+    "message_page",
+    "profile",
+    "session_view",
+]
 
 ACCOUNT_NAME = "Sandbox"
 
 
 def inbox_row(inbox: Inbox, *, with_hmac_token: bool) -> Shape:
     """Return the agent API's inbox; only administrators see its HMAC key."""
+    settings = inbox.settings
     shape: Shape = {
-        "id": inbox.id,
-        "avatar_url": "",
-        "channel_id": inbox.id,
-        "name": inbox.name,
-        "channel_type": "Channel::Api",
-        "greeting_enabled": False,
-        "greeting_message": None,
-        "working_hours_enabled": False,
-        "enable_email_collect": True,
-        "csat_survey_enabled": False,
-        "csat_config": {},
-        "enable_auto_assignment": True,
+        **_inbox_slim(inbox),
+        "greeting_enabled": settings.greeting_enabled,
+        "greeting_message": settings.greeting_message,
+        "working_hours_enabled": settings.working_hours_enabled,
+        "enable_email_collect": settings.enable_email_collect,
+        "csat_survey_enabled": settings.csat_survey_enabled,
+        "csat_config": settings.csat_config,
+        "enable_auto_assignment": settings.enable_auto_assignment,
         "auto_assignment_config": {},
-        "out_of_office_message": None,
-        "working_hours": working_hours(),
-        "timezone": "UTC",
+        "out_of_office_message": settings.out_of_office_message,
+        "working_hours": settings.working_hours,
+        "timezone": settings.timezone,
         "callback_webhook_url": None,
-        "allow_messages_after_resolved": True,
-        "lock_to_single_conversation": False,
-        "sender_name_type": "friendly",
-        "business_name": None,
+        "allow_messages_after_resolved": settings.allow_messages_after_resolved,
+        "lock_to_single_conversation": settings.lock_to_single_conversation,
+        "sender_name_type": settings.sender_name_type,
+        "business_name": settings.business_name,
         **dict.fromkeys(("widget_color", "logo_colors", "website_url")),
         "hmac_mandatory": inbox.hmac_mandatory,
         **dict.fromkeys(("welcome_title", "welcome_tagline", "web_widget_script", "web_widget_options")),
@@ -48,11 +54,15 @@ def inbox_row(inbox: Inbox, *, with_hmac_token: bool) -> Shape:
     if with_hmac_token:
         shape["hmac_token"] = inbox.hmac_token
     return shape | {
-        "webhook_url": None,
+        "webhook_url": settings.webhook_url,
         "inbox_identifier": inbox.identifier,
-        "additional_attributes": {},
-        "provider": None,
+        "additional_attributes": settings.additional_attributes,
     }
+
+
+def _inbox_slim(inbox: Inbox) -> Shape:
+    shape = {"id": inbox.id, "avatar_url": "", "channel_id": inbox.id, "name": inbox.name}
+    return {**shape, "channel_type": "Channel::Api", "provider": None}
 
 
 def agent_message(message: Message, host: str, availability: Availability, echo: Shape | None = None) -> Shape:
@@ -73,7 +83,11 @@ def agent_message(message: Message, host: str, availability: Availability, echo:
 
 def message_page(conversation: Conversation, page: list[Message], host: str, availability: Availability) -> Shape:
     """Return the agent API's list of messages."""
-    meta: Shape = {"labels": [], "additional_attributes": {}, "contact": contact_event(conversation.contact)}
+    meta: Shape = {
+        "labels": conversation.labels,
+        "additional_attributes": conversation.additional_attributes,
+        "contact": contact_event(conversation.contact),
+    }
     if conversation.assignee:
         meta["assignee"] = user_event(conversation.assignee, availability)
     meta["agent_last_seen_at"] = iso(conversation.agent_last_seen_at)
@@ -87,8 +101,8 @@ def agent_row(user: User, availability: Availability) -> Shape:
         "id": user.id,
         "account_id": ACCOUNT,
         "availability_status": availability(user),
-        "auto_offline": True,
-        "confirmed": True,
+        "auto_offline": user.auto_offline,
+        "confirmed": user.confirmed,
         "email": user.email,
         "available_name": user.name,
         "name": user.name,
@@ -102,7 +116,7 @@ def agent_conversation(conversation: Conversation, host: str, availability: Avai
     """Return the agent API's conversation; its one message is the newest of any kind."""
     last = conversation.messages[-1:]
     said = next((message for message in reversed(conversation.messages) if message.message_type != ACTIVITY), None)
-    meta: Shape = {"sender": _agent_contact(conversation.contact, online=contact_online), "channel": "Channel::Api"}
+    meta: Shape = {"sender": agent_contact(conversation.contact, online=contact_online), "channel": "Channel::Api"}
     if conversation.assignee:
         meta["assignee"] = agent_row(conversation.assignee, availability)
     meta["hmac_verified"] = conversation.session.hmac_verified
@@ -112,15 +126,15 @@ def agent_conversation(conversation: Conversation, host: str, availability: Avai
         "messages": [message_event(message, host, availability) for message in last],
         "account_id": ACCOUNT,
         "uuid": conversation.uuid,
-        "additional_attributes": {},
+        "additional_attributes": conversation.additional_attributes,
         "agent_last_seen_at": epoch(conversation.agent_last_seen_at),
         "assignee_last_seen_at": epoch(conversation.assignee_last_seen_at),
         "can_reply": True,
         "contact_last_seen_at": epoch(conversation.contact_last_seen_at),
         "custom_attributes": conversation.custom_attributes,
         "inbox_id": conversation.inbox.id,
-        "labels": [],
-        "muted": False,
+        "labels": conversation.labels,
+        "muted": conversation.contact.blocked,
         "snoozed_until": iso(conversation.snoozed_until),
         "status": conversation.status,
         "created_at": epoch(conversation.created_at),
@@ -130,29 +144,40 @@ def agent_conversation(conversation: Conversation, host: str, availability: Avai
         "unread_count": min(conversation.unread, UNREAD_SHOWN),
         "last_non_activity_message": message_event(said, host, availability) if said else None,
         "last_activity_at": epoch(conversation.last_activity_at),
-        "priority": None,
+        "priority": conversation.priority,
         "waiting_since": epoch(conversation.waiting_since),
         "sla_policy_id": None,
         "sla_events": [],
     }
 
 
-def _agent_contact(contact: Contact, *, online: bool) -> Shape:
+def agent_contact(contact: Contact, *, online: bool, sessions: bool = False) -> Shape:
+    """Return a contact as the agent API shows one; `sessions` adds where they may be written to."""
     shape: Shape = {
-        "additional_attributes": {},
+        "additional_attributes": contact.additional_attributes,
         "availability_status": "online" if online else "offline",
         "email": contact.email,
         "id": contact.id,
         "name": contact.name,
         "phone_number": contact.phone_number,
-        "blocked": False,
+        "blocked": contact.blocked,
         "identifier": contact.identifier,
         "thumbnail": "",
         "custom_attributes": contact.custom_attributes,
     }
     if contact.last_activity_at is not None:
         shape["last_activity_at"] = epoch(contact.last_activity_at)
-    return shape | {"created_at": epoch(contact.created_at)}
+    shape["created_at"] = epoch(contact.created_at)
+    if sessions:
+        shape["contact_inboxes"] = [session_view(each) for each in contact.sessions]
+    return shape
+
+
+def session_view(session: Session | None) -> Shape:
+    """Return a session as the agent API shows one beside its contact; its values are null where there is none."""
+    if session is None:
+        return {"source_id": None, "inbox": None}
+    return {"source_id": session.source_id, "inbox": _inbox_slim(session.inbox)}
 
 
 def profile(user: User, availability: Availability) -> Shape:
@@ -165,9 +190,9 @@ def profile(user: User, availability: Availability) -> Shape:
         "active_at": None,
         "role": user.role,
         "permissions": permissions,
-        "availability": "online",
+        "availability": user.availability,
         "availability_status": availability(user),
-        "auto_offline": True,
+        "auto_offline": user.auto_offline,
         "custom_role_id": None,
         "custom_role": None,
     }
@@ -176,7 +201,7 @@ def profile(user: User, availability: Availability) -> Shape:
         "account_id": ACCOUNT,
         "available_name": user.name,
         "avatar_url": "",
-        "confirmed": True,
+        "confirmed": user.confirmed,
         "display_name": None,
         "message_signature": None,
         "email": user.email,

@@ -14,6 +14,7 @@ import gevent
 import msgspec
 
 from loadkit import clock
+from loadkit.sandbox.dialect import Dialect
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.pipeline import Pipeline
 from loadkit.sandbox.presence import Presence
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 PING_S = 3.0
 WELCOME = text_frame(b'{"type":"welcome"}')
+GO_AND_COME_BACK = text_frame(b'{"type":"disconnect","reason":"server_restart","reconnect":true}')
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +63,8 @@ class Connection:
 class Cable:
     """All connections of the server, and the streams that broadcasts go to."""
 
-    def __init__(self, store: Store, presence: Presence, pipeline: Pipeline, faults: Faults) -> None:
+    def __init__(self, store: Store, presence: Presence, pipeline: Pipeline, faults: Faults, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._store = store
         self._presence = presence
         self._pipeline = pipeline
@@ -90,6 +93,14 @@ class Cable:
         held = list(self.connections)
         for connection in held:
             connection.socket.cut()
+        return len(held)
+
+    def restart(self) -> int:
+        """Send every socket away in good order, as a reload of the code does; returns how many there were."""
+        held = list(self.connections)
+        for connection in held:
+            connection.socket.write(GO_AND_COME_BACK)
+            connection.socket.close()
         return len(held)
 
     def subscriptions(self) -> int:
@@ -123,6 +134,13 @@ class Cable:
                 frame = made[subscription.prefix] = subscription.frame(message)
             subscription.connection.socket.write(frame)
 
+    def tell_everybody(self, message: bytes) -> int:
+        """Write a message to every subscription, whoever it is for; returns how many there are."""
+        everybody = {subscription for subscriptions in self._streams.values() for subscription in subscriptions}
+        for subscription in everybody:
+            subscription.connection.socket.write(subscription.frame(message))
+        return len(everybody)
+
     def listeners(self, stream: str) -> list[Subscription]:
         """Return the subscriptions of a stream, one that joined twice twice."""
         return list(self._streams.get(stream, ()))
@@ -150,7 +168,7 @@ class Cable:
             command = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, ValueError):
             return
-        if not isinstance(command, dict):
+        if not isinstance(command, dict) or connection not in self.connections:
             return
         word, identifier = command.get("command"), command.get("identifier")
         action = self._actions.get(word) if isinstance(word, str) else None
@@ -168,16 +186,17 @@ class Cable:
             return
         owner = self._owner(params)
         connection.subscriptions[identifier] = None
+        if owner is None and not self._dialect.validates_first:
+            self._overhear(connection, identifier, params)
         if owner is None or self._faults.unconfirmed() or (self._faults.deaf and owner.pubsub_token not in self._streams):
             return
         streams: tuple[str, ...] = (owner.pubsub_token,)
-        if isinstance(owner, User):
+        if isinstance(owner, User) and self._dialect.has_account_stream:
             streams += (f"account_{ACCOUNT}",)
-        quoted = encode(identifier)
-        subscription = Subscription(connection, owner, b'{"identifier":' + quoted + b',"message":', streams)
+        subscription = Subscription(connection, owner, b'{"identifier":' + encode(identifier) + b',"message":', streams)
         connection.subscriptions[identifier] = subscription
         self._join(subscription)
-        connection.socket.write(text_frame(b'{"identifier":' + quoted + b',"type":"confirm_subscription"}'))
+        connection.socket.write(text_frame(b'{"identifier":' + encode(identifier) + b',"type":"confirm_subscription"}'))
         self._show_presence(owner)
 
     def _owner(self, params: dict[str, Any]) -> Session | User | None:
@@ -189,6 +208,13 @@ class Cable:
         user = self._store.user_on_cable(token)
         same = user is not None and str(params["user_id"]) == str(user.id)
         return user if same and str(params.get("account_id")) == str(ACCOUNT) else None
+
+    def _overhear(self, connection: Connection, identifier: str, params: dict[str, Any]) -> None:
+        """Join the stream of a token whose holder was not named rightly, without a word, as the older dialect does."""
+        token = str(params.get("pubsub_token"))
+        holder = self._store.session_on_cable(token) or self._store.user_on_cable(token)
+        if holder:
+            self._join(Subscription(connection, holder, b'{"identifier":' + encode(identifier) + b',"message":', (token,)))
 
     def _join(self, subscription: Subscription) -> None:
         subscription.connection.joined.add(subscription)

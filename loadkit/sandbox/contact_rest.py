@@ -1,25 +1,23 @@
-"""The Client API's inbox and contacts: who a session is, and the proof of identity.
-
-Merging two contacts over a shared email or phone number in an update is left out: the update then answers 422.
-"""
+"""The Client API's inbox and contacts: who a session is, the proof of identity, and the merger of two contacts who turn out to be one."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
-from typing import Any
 
 from loadkit import clock
 from loadkit.chat import routes
 from loadkit.sandbox import views
 from loadkit.sandbox.events import Events
 from loadkit.sandbox.exchange import Answer, Refused, Request, failure, found, invalid, json_answer
+from loadkit.sandbox.removal import deep_merged
 from loadkit.sandbox.router import Router
 from loadkit.sandbox.rows import Contact, Inbox, Session
 from loadkit.sandbox.store import Store
+from loadkit.sandbox.upkeep import Upkeep
 
-__all__ = ["ContactApi", "inbox_of", "session_of"]
+__all__ = ["ContactApi", "checked_email", "checked_phone", "inbox_of", "session_of"]
 
 LONGEST_STRING = 255
 
@@ -40,9 +38,10 @@ def session_of(store: Store, request: Request) -> Session:
 class ContactApi:
     """The actions on an inbox and its contacts."""
 
-    def __init__(self, store: Store, events: Events) -> None:
+    def __init__(self, store: Store, events: Events, upkeep: Upkeep) -> None:
         self._store = store
         self._events = events
+        self._upkeep = upkeep
 
     def add_to(self, router: Router) -> None:
         """Declare the routes."""
@@ -80,8 +79,8 @@ class ContactApi:
             {
                 "name": _short("name", request.text("name")),
                 "identifier": _short("identifier", request.text("identifier") or None),
-                "email": _email(request),
-                "phone_number": _phone(request),
+                "email": checked_email(request),
+                "phone_number": checked_phone(request),
                 "custom_attributes": request.attributes("custom_attributes"),
             }
         )
@@ -100,28 +99,36 @@ class ContactApi:
             session.updated_at = clock.unix_us()
 
     def update_contact(self, request: Request) -> Answer:
-        """PATCH the contact: blank values are ignored, custom attributes are merged."""
+        """PATCH the contact: blank values are ignored, custom attributes are merged; who already has that email or phone swallows it."""
         session = session_of(self._store, request)
         self._prove(request, session)
-        contact = session.contact
         changes = {
             "name": _short("name", request.text("name")),
-            "email": _email(request),
-            "phone_number": _phone(request),
+            "email": checked_email(request),
+            "phone_number": checked_phone(request),
         }
-        for key in ("email", "phone_number"):
-            owner = self._store.contact_by(key, changes[key])
-            if owner not in (None, contact):
-                raise Refused(invalid(f"{key.replace('_', ' ').capitalize()} has already been taken", key))
+        contact = self._merged_by(session, changes)
         self._store.unindex(contact)
         for key, value in changes.items():
             if value:
                 setattr(contact, key, value)
         self._store.index(contact)
-        contact.custom_attributes = _merged(contact.custom_attributes, request.attributes("custom_attributes"))
+        contact.custom_attributes = deep_merged(contact.custom_attributes, request.attributes("custom_attributes"))
         contact.updated_at = clock.unix_us()
         self._events.contact("contact.updated", contact)()
         return json_answer(views.contact_row(contact))
+
+    def _merged_by(self, session: Session, changes: dict[str, str | None]) -> Contact:
+        """Return the contact that the changes are for; a phone number of somebody with another email than the given one is dropped."""
+        for key in ("email", "phone_number"):
+            owner = self._store.contact_by(key, changes[key])
+            if owner is None or owner is session.contact:
+                continue
+            if key == "phone_number" and changes["email"] and owner.email and owner.email != changes["email"]:
+                changes["phone_number"] = None
+                continue
+            self._upkeep.merge(owner, session.contact)
+        return session.contact
 
     def _verified(self, request: Request, inbox: Inbox) -> bool:
         """Return whether the request proves its `identifier`. Raises Refused (500) for a wrong or a missing proof."""
@@ -135,14 +142,16 @@ class ContactApi:
         return True
 
 
-def _email(request: Request) -> str | None:
+def checked_email(request: Request) -> str | None:
+    """Return the posted email in lower case, None for none. Raises Refused (422)."""
     email = (request.text("email") or "").lower() or None
     if email and not _EMAIL.fullmatch(email):
         raise Refused(invalid("Email Invalid email", "email"))
     return _short("email", email)
 
 
-def _phone(request: Request) -> str | None:
+def checked_phone(request: Request) -> str | None:
+    """Return the posted phone number, None for none. Raises Refused (422)."""
     phone = request.text("phone_number") or None
     if phone and not _PHONE.search(phone):
         raise Refused(invalid("Phone number should be in e164 format", "phone_number"))
@@ -154,11 +163,3 @@ def _short(key: str, value: str | None) -> str | None:
         name = key.replace("_", " ").capitalize()
         raise Refused(invalid(f"{name} is too long (maximum is {LONGEST_STRING} characters)", key))
     return value
-
-
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    both = dict(old)
-    for key, value in new.items():
-        held = both.get(key)
-        both[key] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return both

@@ -1,4 +1,7 @@
-"""The control API, on a port of its own: faults seen and switched, cables cut, and what is in the server counted. All JSON."""
+"""The control API, on a port of its own, all JSON: faults seen and switched, cables cut or sent away, what is in the server counted.
+
+`/tell` writes whatever message it is given to every subscription, as a server of another release may: so clients can be tried.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ class Control:
             ("GET", "/faults"): lambda environ: self._faults.shown(),
             ("PUT", "/faults"): self._set,
             ("POST", "/cut"): lambda environ: {"cut": self._cable.cut()},
+            ("POST", "/tell"): lambda environ: {"told": self._cable.tell_everybody(_message(environ))},
+            ("POST", "/restart"): lambda environ: {"disconnected": self._cable.restart()},
             ("GET", "/state"): lambda environ: self.state(),
         }
 
@@ -40,7 +45,7 @@ class Control:
         action = self._actions.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         try:
             if action is None:
-                status, value = "404 Not Found", {"error": "There are /faults, /cut and /state."}
+                status, value = "404 Not Found", {"error": "There are /faults, /cut, /restart, /tell and /state."}
             else:
                 status, value = "200 OK", action(environ)
         except SettingsError as error:
@@ -68,6 +73,13 @@ class Control:
             "replies": {"total": self._truth.replies, "by_fault": dict(self._truth.by_fault)},
             "requests": self._front.requests,
         }
+
+
+def _message(environ: dict[str, Any]) -> bytes:
+    try:
+        return bytes(msgspec.json.decode(environ["wsgi.input"].read(BIGGEST_BODY), type=msgspec.Raw))
+    except (msgspec.DecodeError, OSError, ValueError):
+        raise SettingsError('the body must be JSON, as a rule {"event": "a.name", "data": {}}') from None
 
 
 def _word(value: str | bool) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from loadkit.sandbox import params as reading
+from loadkit.sandbox.truth import Attempt
 from loadkit.sandbox.words import encode
 
 __all__ = [
@@ -57,7 +58,8 @@ NOT_FOUND_PAGE = 1564
 class Request:
     """A request: `params` of query and body merged, `received_us` when it was read (monotonic).
 
-    `fills` are the filled-in placeholders of its route; what is in `after` is called with the status when the answer leaves.
+    `fills` are the filled-in placeholders of its route; what is in `after` is called with the status when the answer leaves, with None
+    where none ever does. `attempt` is the line of the truth that it is, if it is one.
     """
 
     method: str
@@ -67,7 +69,8 @@ class Request:
     request_id: str
     received_us: int
     fills: dict[str, str] = field(default_factory=dict)
-    after: list[Callable[[int], None]] = field(default_factory=list)
+    after: list[Callable[[int | None], None]] = field(default_factory=list)
+    attempt: Attempt | None = None
 
     def text(self, key: str) -> str | None:
         """Return a parameter as text, None where it is missing or no scalar. Raises Refused (500) for a NUL in it."""

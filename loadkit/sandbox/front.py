@@ -12,13 +12,14 @@ from typing import Any
 import gevent
 
 from loadkit import clock
-from loadkit.chat import routes
 from loadkit.sandbox.cable import Cable
-from loadkit.sandbox.exchange import Answer, Refused, Request, bad_body, failure, no_route
+from loadkit.sandbox.exchange import Answer, Refused, Request, bad_body, failure, no_route, throttled
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.params import BadBody, parse_body, parse_query
 from loadkit.sandbox.pipeline import Pipeline
-from loadkit.sandbox.router import Router
+from loadkit.sandbox.router import Action, Router
+from loadkit.sandbox.throttle import Throttle
+from loadkit.sandbox.websocket import CABLES
 
 __all__ = ["Front"]
 
@@ -35,18 +36,23 @@ StartResponse = Callable[[str, Headers], Any]
 class Front:
     """The application behind the imitated server's port; `requests` counts what it was asked."""
 
-    def __init__(self, router: Router, cable: Cable, pipeline: Pipeline, faults: Faults) -> None:
+    def __init__(self, router: Router, cable: Cable, pipeline: Pipeline, faults: Faults, throttle: Throttle) -> None:
         self._router = router
+        self._throttle = throttle
         self._cable = cable
         self._pipeline = pipeline
         self._faults = faults
         self.requests = 0
 
-    def admit(self) -> None:
-        """Let a cable handshake wait its turn."""
+    def admit(self, environ: dict[str, Any]) -> bool:
+        """Let a cable handshake wait its turn; False where the throttle refuses it, which the request then hears."""
+        if self._throttle.refuses(environ):
+            environ["loadkit.throttled"] = True
+            return False
         self.requests += 1
         self._wait()
         self._pipeline.handshake()
+        return True
 
     def _wait(self) -> None:
         while (held := self._faults.stalled_s()) > 0:
@@ -62,7 +68,7 @@ class Front:
         if preflight := _preflight(environ):
             start_response("200 OK", preflight)
             return [b""]
-        after: list[Callable[[int], None]] = []
+        after: list[Callable[[int | None], None]] = []
         try:
             answer, started = self._answer(environ, request_id, after)
         except Refused as refused:
@@ -72,39 +78,42 @@ class Front:
             answer = failure(500)
         return _send(answer, environ, start_response, request_id, started, after)
 
-    def _answer(self, environ: dict[str, Any], request_id: str, after: list[Callable[[int], None]]) -> tuple[Answer, int]:
+    def _answer(self, environ: dict[str, Any], request_id: str, after: list[Callable[[int | None], None]]) -> tuple[Answer, int]:
         """Return the answer and when its serving began (monotonic microseconds), queueing left out."""
         path, method = environ["loadkit.path"], environ["REQUEST_METHOD"]
+        refused = environ.get("loadkit.throttled") or self._throttle.refuses(environ)
         accept = environ.get("HTTP_ACCEPT", "")
         body = _body(environ)
         received = clock.now_us()
-        self._wait()
-        if path == routes.CABLE:
-            return Answer(404, b"Page not found", "text/plain"), received
+        if not refused:
+            self._wait()
+        if path in CABLES:
+            return (
+                throttled() if refused else Answer(404, b"Page not found", "text/plain", cache_control="no-cache", chunked=True)
+            ), received
         found = self._router.find("GET" if method == "HEAD" else method, path)
         if found is None:
-            return no_route(accept), received
-        action, fills = found
+            return throttled() if refused else no_route(accept), received
         try:
-            if body is None:
-                raise BadBody("too long, or cut short")
-            params = parse_query(environ.get("QUERY_STRING", ""))
-            params |= parse_body(environ.get("CONTENT_TYPE", ""), body)
+            request = Request(
+                method=method,
+                params=_params(environ, body),
+                token=environ.get("HTTP_API_ACCESS_TOKEN"),
+                if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+                request_id=request_id,
+                received_us=received,
+                fills=found.fills,
+                after=after,
+            )
         except BadBody:
-            return bad_body(accept), received
-        request = Request(
-            method=method,
-            params=params,
-            token=environ.get("HTTP_API_ACCESS_TOKEN"),
-            if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
-            request_id=request_id,
-            received_us=received,
-            fills=fills,
-            after=after,
-        )
-        return self._served(request, action)
+            return throttled() if refused else bad_body(accept), received
+        if found.witness:
+            request = replace(request, attempt=found.witness(request))
+        if refused:
+            return throttled(), received
+        return self._served(request, found.action)
 
-    def _served(self, request: Request, action: Callable[[Request], Answer]) -> tuple[Answer, int]:
+    def _served(self, request: Request, action: Action) -> tuple[Answer, int]:
         def act() -> Answer:
             try:
                 return action(request)
@@ -116,6 +125,13 @@ class Front:
         if method == "GET" and request.if_none_match and request.if_none_match == answer.etag():
             answer = replace(answer, status=304, body=b"")
         return answer, began
+
+
+def _params(environ: dict[str, Any], body: bytes | None) -> dict[str, Any]:
+    """Return the parameters of query and body. Raises BadBody."""
+    if body is None:
+        raise BadBody("too long, or cut short")
+    return parse_query(environ.get("QUERY_STRING", "")) | parse_body(environ.get("CONTENT_TYPE", ""), body)
 
 
 def _body(environ: dict[str, Any]) -> bytes | None:
@@ -155,7 +171,7 @@ def _send(
     start_response: StartResponse,
     request_id: str,
     started_us: int,
-    after: list[Callable[[int], None]],
+    after: list[Callable[[int | None], None]],
 ) -> Iterable[bytes]:
     headers = [("Content-Type", answer.content_type)]
     if environ["loadkit.path"].startswith(PUBLIC):

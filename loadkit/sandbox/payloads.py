@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from loadkit.sandbox.rows import Attachment, Contact, Conversation, Message, Notification, User
+from loadkit.sandbox.dialect import PRESENT, Dialect
+from loadkit.sandbox.rows import Attachment, Contact, Conversation, Message, Notification, Session, User
 from loadkit.sandbox.store import ACCOUNT
 from loadkit.sandbox.words import epoch, fraction, iso
 
@@ -41,7 +42,7 @@ def nobody_known(user: User) -> str | None:
 def contact_event(contact: Contact) -> Shape:
     """Return a contact as events and messages show it."""
     return {
-        "additional_attributes": {},
+        "additional_attributes": contact.additional_attributes,
         "custom_attributes": contact.custom_attributes,
         "email": contact.email,
         "id": contact.id,
@@ -49,7 +50,7 @@ def contact_event(contact: Contact) -> Shape:
         "name": contact.name,
         "phone_number": contact.phone_number,
         "thumbnail": "",
-        "blocked": False,
+        "blocked": contact.blocked,
         "type": "contact",
     }
 
@@ -133,27 +134,20 @@ def message_event(message: Message, host: str, availability: Availability = nobo
     return shape
 
 
-def conversation_event(conversation: Conversation, host: str, availability: Availability = nobody_known) -> Shape:
+def conversation_event(
+    conversation: Conversation, host: str, availability: Availability = nobody_known, *, dialect: Dialect = PRESENT
+) -> Shape:
     """Return a conversation as events carry it, without the `account_id` that the broadcaster adds."""
     session, last, assignee = conversation.session, conversation.last_said(), conversation.assignee
-    return {
-        "additional_attributes": {},
+    shape = {
+        "additional_attributes": conversation.additional_attributes,
         "can_reply": True,
         "channel": "Channel::Api",
-        "contact_inbox": {
-            "id": session.id,
-            "contact_id": session.contact.id,
-            "inbox_id": session.inbox.id,
-            "source_id": session.source_id,
-            "created_at": iso(session.created_at),
-            "updated_at": iso(session.updated_at),
-            "hmac_verified": session.hmac_verified,
-            "pubsub_token": session.pubsub_token,
-        },
+        "contact_inbox": _session_row(session),
         "id": conversation.id,
         "inbox_id": session.inbox.id,
         "messages": [message_event(last, host, availability)] if last else [],
-        "labels": [],
+        "labels": conversation.labels,
         "meta": {
             "sender": contact_event(session.contact),
             "assignee": user_event(assignee, availability) if assignee else None,
@@ -165,21 +159,39 @@ def conversation_event(conversation: Conversation, host: str, availability: Avai
         "snoozed_until": iso(conversation.snoozed_until),
         "unread_count": min(conversation.unread, UNREAD_SHOWN),
         "first_reply_created_at": iso(conversation.first_reply_created_at),
-        "priority": None,
+        "priority": conversation.priority,
         "waiting_since": epoch(conversation.waiting_since),
         "agent_last_seen_at": epoch(conversation.agent_last_seen_at),
         "contact_last_seen_at": epoch(conversation.contact_last_seen_at),
-        "last_activity_at": epoch(conversation.last_activity_at),
         "timestamp": epoch(conversation.last_activity_at),
         "created_at": epoch(conversation.created_at),
-        "updated_at": fraction(conversation.updated_at),
-        "applied_sla": None,
-        "sla_events": [],
-        "sla_policy_id": None,
+    }
+    if dialect.tells_activity:
+        shape |= {
+            "last_activity_at": epoch(conversation.last_activity_at),
+            "updated_at": fraction(conversation.updated_at),
+            "applied_sla": None,
+            "sla_events": [],
+            "sla_policy_id": None,
+        }
+    return shape
+
+
+def _session_row(session: Session) -> Shape:
+    """Return a session with all its columns, its secret too: agents see it."""
+    return {
+        "id": session.id,
+        "contact_id": session.contact.id,
+        "inbox_id": session.inbox.id,
+        "source_id": session.source_id,
+        "created_at": iso(session.created_at),
+        "updated_at": iso(session.updated_at),
+        "hmac_verified": session.hmac_verified,
+        "pubsub_token": session.pubsub_token,
     }
 
 
-def notification_event(notification: Notification, host: str) -> Shape:
+def notification_event(notification: Notification, host: str, *, dialect: Dialect = PRESENT) -> Shape:
     """Return a notification as its events carry it."""
     message = notification.message
     said = (message.content if message else None) or "No content"
@@ -197,7 +209,7 @@ def notification_event(notification: Notification, host: str) -> Shape:
         "snoozed_until": None,
         "meta": {},
         "account_id": ACCOUNT,
-        "primary_actor": conversation_event(notification.conversation, host),
+        "primary_actor": conversation_event(notification.conversation, host, dialect=dialect),
         "push_message_title": title,
         "push_message_body": title,
     }

@@ -13,12 +13,13 @@ from typing import TypeVar
 
 import gevent
 from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
 from gevent.queue import SimpleQueue
 
 from loadkit import clock
 from loadkit.sandbox.service import GET, Kind, Service
 
-__all__ = ["BROADCAST", "DISPATCH", "REBUILD", "Pipeline"]
+__all__ = ["BROADCAST", "DISPATCH", "REBUILD", "STATUS", "Pipeline"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -26,10 +27,13 @@ _T = TypeVar("_T")
 HELD = 50 / 52  # the share of a POST's time that holds the interpreter lock
 SAVED = 0.75  # the share of the held time after which the row is saved and its jobs are queued
 CABLE_WORKERS = 4
+COMMAND_HELD = 0.7  # the rest of a cable command waits for the database and Redis, so that a later one may overtake it
+MOST_COMMANDS = 20_000  # waiting for a cable worker; beyond that sockets are read no further
 
 BROADCAST = Kind(0.004, 0.008)  # payload frozen in the request, published once a recipient
 REBUILD = Kind(0.095, 0.120)  # payload read again from the database
 DISPATCH = Kind(0.050, 0.075)  # listeners: notifications and the like
+STATUS = Kind(0.035, 0.050)  # one message after another becomes read
 HANDSHAKE = Kind(0.003, 0.005)
 COMMAND = Kind(0.003, 0.006)
 PUBLISH_S = 0.00043  # each further recipient of one broadcast
@@ -44,6 +48,7 @@ class Pipeline:
         self._threads = BoundedSemaphore(http_threads)
         self._lock = BoundedSemaphore(1)
         self._cable_workers = BoundedSemaphore(CABLE_WORKERS)
+        self._commands = Pool(MOST_COMMANDS)
         self._jobs: SimpleQueue = SimpleQueue()
         self._workers: list[gevent.Greenlet] = []
         self._number = jobs
@@ -55,6 +60,7 @@ class Pipeline:
     def stop(self) -> None:
         """End the job workers; what is still queued is not done."""
         gevent.killall(self._workers)
+        self._commands.kill()
 
     def serve(self, method: str, action: Callable[[], _T]) -> tuple[_T, int]:
         """Return the action's result and when its serving began (monotonic microseconds), after queueing and service."""
@@ -81,12 +87,18 @@ class Pipeline:
                 gevent.sleep(self._service.other(HANDSHAKE, self._rng))
 
     def command(self, action: Callable[[], None]) -> None:
-        """Run a cable command on one of the cable workers."""
+        """Hand a cable command to the cable workers, which keep no order, not even that of one socket."""
         if self._service.instant:
             action()
-            return
-        with self._cable_workers, self._lock:
-            gevent.sleep(self._service.other(COMMAND, self._rng))
+        else:
+            self._commands.spawn(self._on_cable_worker, action)
+
+    def _on_cable_worker(self, action: Callable[[], None]) -> None:
+        with self._cable_workers:
+            total = self._service.other(COMMAND, self._rng)
+            with self._lock:
+                gevent.sleep(total * COMMAND_HELD)
+            gevent.sleep(total * (1 - COMMAND_HELD))
             action()
 
     def queue(self, kind: Kind, job: Callable[[], None], *, recipients: int = 1) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loadkit import clock
 from loadkit.sandbox.rows import Contact, User
 
@@ -11,10 +13,11 @@ LIFETIME_S = 20.0
 
 
 class Presence:
-    """The presence of one account; `lifetime` in seconds."""
+    """The presence of one account; `lifetime` in seconds, `staff` everybody who works in it, a list that may grow."""
 
-    def __init__(self, lifetime: float = LIFETIME_S) -> None:
+    def __init__(self, lifetime: float = LIFETIME_S, *, staff: Sequence[User] = ()) -> None:
         self._lifetime = lifetime
+        self._staff = staff
         self._users: dict[int, float] = {}
         self._contacts: dict[int, float] = {}
 
@@ -36,12 +39,16 @@ class Presence:
         return self._fresh(self._contacts.get(contact.id))
 
     def availability(self, user: User) -> str:
-        """Return "online" or "offline" for a user."""
-        return "online" if self.is_online(user) else "offline"
+        """Return what a user chose while they are there, or never go offline by themselves; else "offline"."""
+        return user.availability if self.is_online(user) or not user.auto_offline else "offline"
+
+    def assignable(self, user: User) -> bool:
+        """Return whether a conversation may be given to a user automatically."""
+        return self.availability(user) == "online"
 
     def users(self) -> dict[str, str]:
-        """Return the map of online users that a presence frame carries."""
-        return {str(number): "online" for number, seen in self._users.items() if self._fresh(seen)}
+        """Return the map of users that a presence frame carries: who is there, or never goes offline."""
+        return {str(user.id): user.availability for user in self._staff if self.is_online(user) or not user.auto_offline}
 
     def contacts(self) -> dict[str, str]:
         """Return the map of online contacts that a user's presence frame carries; forgets those who lapsed."""

@@ -12,6 +12,8 @@ from loadkit.sandbox import views
 from loadkit.sandbox.actions import LONGEST_CONTENT, PAGE, TOO_LONG, Actions
 from loadkit.sandbox.attachments import attachments
 from loadkit.sandbox.contact_rest import session_of
+from loadkit.sandbox.csat_rest import answer_of, too_late, too_old
+from loadkit.sandbox.dialect import Dialect
 from loadkit.sandbox.events import Events
 from loadkit.sandbox.exchange import Answer, Refused, Request, as_id, empty, failure, found, invalid, json_answer
 from loadkit.sandbox.router import Router
@@ -24,10 +26,11 @@ __all__ = ["ClientApi"]
 class ClientApi:
     """The actions of `/public/api/v1`; `host` is the server's own address in links."""
 
-    def __init__(self, store: Store, actions: Actions, events: Events, host: str) -> None:
+    def __init__(self, store: Store, actions: Actions, events: Events, dialect: Dialect, host: str) -> None:
         self._store = store
         self._actions = actions
         self._events = events
+        self._dialect = dialect
         self._host = host
 
     def add_to(self, router: Router) -> None:
@@ -35,21 +38,19 @@ class ClientApi:
         for route, action in (
             (routes.CONVERSATION_LIST, self.list_conversations),
             (routes.CONVERSATION_CREATE, self.create_conversation),
-            (routes.CONVERSATION_SHOW, self.show_conversation),
             (routes.MESSAGE_LIST, self.list_messages),
             (routes.MESSAGE_CREATE, self.create_message),
         ):
             router.add(route.method, route.template, action)
-        conversation, message = routes.CONVERSATION_SHOW.template, routes.MESSAGE_LIST.template + "/{message}"
-        router.add("POST", conversation + "/toggle_status", self.toggle_status)
-        router.add("POST", conversation + "/toggle_typing", self.toggle_typing)
-        router.add("POST", conversation + "/update_last_seen", self.update_last_seen)
+        if self._dialect.shows_conversations:
+            router.add("GET", routes.CONVERSATION_SHOW.template, self.show_conversation)
+            router.add("POST", routes.CONVERSATION_RESOLVE.template, self.toggle_status)
+        router.add("POST", routes.CONVERSATION_TYPING.template, self.toggle_typing)
+        router.add("POST", routes.CONVERSATION_SEEN.template, self.update_last_seen)
         for method in ("PATCH", "PUT"):
-            router.add(method, message, self.update_message)
+            router.add(method, routes.MESSAGE_UPDATE.template, self.update_message)
             router.add(method, routes.INBOX_SHOW.template, missing)
-            router.add(method, "/public/api/v1/csat_survey/{uuid}", missing)
         router.add("DELETE", routes.INBOX_SHOW.template, missing)
-        router.add("GET", "/public/api/v1/csat_survey/{uuid}", missing)
         for method in ("GET", "POST"):
             router.add(method, "/public/api/v1/inboxes", missing)
 
@@ -71,7 +72,7 @@ class ClientApi:
     def create_conversation(self, request: Request) -> Answer:
         """POST a conversation."""
         session = session_of(self._store, request)
-        attributes = request.attributes("custom_attributes")
+        attributes = request.attributes("custom_attributes") if self._dialect.shows_conversations else {}
         if any(_oversized(value) for value in attributes.values()):
             raise Refused(invalid("Custom attributes a length should be < 1500", "custom_attributes"))
         return self._shown(self._actions.open(session, attributes))
@@ -103,13 +104,19 @@ class ClientApi:
         return json_answer(views.public_message(message, self._host))
 
     def update_message(self, request: Request) -> Answer:
-        """PATCH a message with what the customer filled in; scalars are dropped."""
+        """PATCH a message with what the customer filled in: a list of fields, or a survey's answer; scalars are dropped."""
         conversation = self._conversation(request, anywhere=True)
         number = as_id(request.fills["message"])
         message = found(next((each for each in conversation.messages if each.id == number), None))
         values = request.params.get("submitted_values")
+        if too_old(message):
+            raise Refused(too_late())
+        if isinstance(values, list | dict) and self._store.flooded(conversation):
+            raise Refused(failure(500))  # an update is checked like a new message, and what it then says is lost on the way
         if isinstance(values, list):
-            self._actions.submit(message, [value for value in values if isinstance(value, dict)])
+            self._actions.submit(message, [_field(value) for value in values if isinstance(value, dict)])
+        elif (answer := answer_of(values)) is not None:
+            self._actions.submit(message, {"csat_survey_response": answer})
         return json_answer(views.public_message(message, self._host))
 
     def toggle_status(self, request: Request) -> Answer:
@@ -135,6 +142,10 @@ class ClientApi:
 def missing(request: Request) -> Answer:
     """Answer a declared route that has nothing behind it."""
     return failure(404)
+
+
+def _field(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[key] for key in ("name", "title", "value") if key in value}
 
 
 def _oversized(value: Any) -> bool:

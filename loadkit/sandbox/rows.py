@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadkit.sandbox.settings import InboxSettings
+
 __all__ = [
     "ACTIVITY",
     "INCOMING",
@@ -16,6 +18,7 @@ __all__ = [
     "Attachment",
     "Contact",
     "Conversation",
+    "CsatResponse",
     "Inbox",
     "Message",
     "Notification",
@@ -29,7 +32,7 @@ INCOMING, OUTGOING, ACTIVITY, TEMPLATE = 0, 1, 2, 3
 
 @dataclass(slots=True, eq=False)
 class User:
-    """An administrator or an agent."""
+    """An administrator or an agent; `availability` is what they chose, shown while they are on the cable or never go offline."""
 
     id: int
     name: str
@@ -37,6 +40,9 @@ class User:
     role: str
     access_token: str
     pubsub_token: str
+    availability: str = "online"
+    auto_offline: bool = True
+    confirmed: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -48,13 +54,14 @@ class Inbox:
     identifier: str
     hmac_token: str
     hmac_mandatory: bool
+    settings: InboxSettings = field(default_factory=InboxSettings)
     members: list[User] = field(default_factory=list)
     assigned_last: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class Contact:
-    """A customer; one contact may have many sessions."""
+    """A customer; one contact may have many sessions. A blocked one's conversations stay resolved."""
 
     id: int
     name: str
@@ -64,6 +71,8 @@ class Contact:
     phone_number: str | None = None
     identifier: str | None = None
     custom_attributes: dict[str, Any] = field(default_factory=dict)
+    additional_attributes: dict[str, Any] = field(default_factory=dict)
+    blocked: bool = False
     last_activity_at: int | None = None
     sessions: list[Session] = field(default_factory=list)
 
@@ -102,6 +111,9 @@ class Conversation:
     assignee_last_seen_at: int | None = None
     contact_last_seen_at: int | None = None
     snoozed_until: int | None = None
+    additional_attributes: dict[str, Any] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    priority: str | None = None
     unread: int = 0
     messages: list[Message] = field(default_factory=list)
 
@@ -134,8 +146,20 @@ class Attachment:
 
 
 @dataclass(slots=True, eq=False)
+class CsatResponse:
+    """What a customer answered to the survey that a message holds."""
+
+    id: int
+    rating: int | None
+    feedback_message: str | None
+    assigned_agent_id: int | None
+    created_at: int
+    updated_at: int
+
+
+@dataclass(slots=True, eq=False)
 class Message:
-    """A message; `sender` is None for activities."""
+    """A message; `sender` is None for activities and automatic messages."""
 
     id: int
     conversation: Conversation
@@ -150,6 +174,7 @@ class Message:
     source_id: str | None = None
     status: str = "sent"
     attachments: list[Attachment] = field(default_factory=list)
+    csat: CsatResponse | None = None
 
     @property
     def public(self) -> bool:

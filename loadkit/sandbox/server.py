@@ -21,22 +21,21 @@ from gevent.socket import SO_REUSEADDR, SOL_SOCKET
 from gevent.socket import socket as Socket
 
 from loadkit.errors import SettingsError
-from loadkit.sandbox.actions import Actions
-from loadkit.sandbox.agent_messages import AgentMessages
-from loadkit.sandbox.agent_rest import AgentApi
+from loadkit.sandbox import layout
+from loadkit.sandbox.apis import Parts, declare
+from loadkit.sandbox.broadcast import Broadcasts
 from loadkit.sandbox.cable import Cable
-from loadkit.sandbox.contact_rest import ContactApi
 from loadkit.sandbox.control import Control
 from loadkit.sandbox.delivery import Delivery
-from loadkit.sandbox.events import Events
+from loadkit.sandbox.dialect import PRESENT, dialect
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.front import Front
 from loadkit.sandbox.pipeline import Pipeline
 from loadkit.sandbox.presence import Presence
-from loadkit.sandbox.rest import ClientApi
 from loadkit.sandbox.router import Router
 from loadkit.sandbox.service import Service
 from loadkit.sandbox.store import ACCOUNT, Store
+from loadkit.sandbox.throttle import Throttle
 from loadkit.sandbox.truth import Truth
 from loadkit.sandbox.websocket import Face
 
@@ -50,10 +49,12 @@ CLOSES_WITHIN_S = 0.1
 
 
 class Sandbox:
-    """A OneHash Chat small enough to trust. Raises SettingsError for a service or fault that cannot be read.
+    """A OneHash Chat small enough to trust. Raises SettingsError for a service, fault or dialect that cannot be read.
 
     `faults` are texts like "drop=1%"; `truth` a file that gets one JSON line a reply attempt; `agents` the number of agents besides
-    the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity. Not for a monkey-patched process.
+    the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity; `release` is the dialect it
+    speaks, "4.2.0" or "3.0.0"; `throttle` how many requests a minute one address may send;
+    `recording_layout` prepares the account as the recorded one was. Not for a monkey-patched process.
     """
 
     def __init__(
@@ -70,6 +71,9 @@ class Sandbox:
         truth: str | Path | None = None,
         agents: int = 3,
         hmac_mandatory: bool = False,
+        release: str = PRESENT.version,
+        throttle: int | None = None,
+        recording_layout: bool = False,
     ) -> None:
         if min(http_threads, jobs) < 1 or agents < 0:
             raise SettingsError("a sandbox needs at least one HTTP thread and one job worker")
@@ -78,9 +82,13 @@ class Sandbox:
         self._hmac_mandatory = hmac_mandatory
         self._first_faults = dict(map(_pair, faults))
         Faults(seed).set(self._first_faults)  # a bad one is told before anything runs
-        self.store = Store(seed=seed, agents=agents)
+        self._dialect = dialect(release)
+        self.store = Store(seed=seed, agents=layout.AGENTS if recording_layout else agents, dialect=self._dialect)
+        if recording_layout:
+            layout.lay_out(self.store)
         self._faults = Faults(seed)
         self._service = Service.parse(service)
+        self._throttle = Throttle(throttle, safe=self._dialect is PRESENT)
         self._queues = {"http_threads": http_threads, "jobs": jobs, "seed": seed}
         self.truth = Path(truth) if truth else None
         self._thread: threading.Thread | None = None
@@ -113,6 +121,10 @@ class Sandbox:
     def agent_tokens(self) -> list[str]:
         """The access tokens of the agents, the administrator's left out."""
         return [user.access_token for user in self.store.users if user.role == "agent"]
+
+    def described(self) -> dict[str, Any]:
+        """Return what a recorder must know; only of a sandbox with the recording layout."""
+        return layout.described(self.store)
 
     def target_text(self) -> str:
         """Return the target file's text: TOML with secrets in it."""
@@ -178,20 +190,13 @@ class Sandbox:
 
     def _serve_until(self, stopped: Event, truth: Truth, listener: Socket, control_listener: Socket) -> None:
         """Wire the parts together, run them until `stopped`, and end them in the order in which none misses another."""
-        presence, router = Presence(), Router()
+        presence, router = Presence(staff=self.store.users), Router()
         pipeline = Pipeline(self._service, **self._queues)
-        cable = Cable(self.store, presence, pipeline, self._faults)
+        cable = Cable(self.store, presence, pipeline, self._faults, self._dialect)
         delivery = Delivery(cable, self._faults)
-        events = Events(self.store, cable, presence, pipeline, delivery, self.url)
-        actions = Actions(self.store, presence, events)
-        for api in (
-            ContactApi(self.store, events),
-            ClientApi(self.store, actions, events, self.url),
-            AgentApi(self.store, presence, actions, events, self.url),
-            AgentMessages(self.store, presence, actions, self._faults, truth, self.url),
-        ):
-            api.add_to(router)
-        front = Front(router, cable, pipeline, self._faults)
+        broadcasts = Broadcasts(self.store, cable, presence, pipeline, self._dialect)
+        declare(router, Parts(self.store, presence, broadcasts, delivery, self._faults, truth, self._dialect, self.url))
+        front = Front(router, cable, pipeline, self._faults, self._throttle)
         server = _server(listener, front, MOST_CONNECTIONS, Face)
         control_server = _server(control_listener, Control(self.store, cable, front, self._faults, truth), MOST_CONTROLLERS)
         try:

@@ -10,6 +10,7 @@ import uuid
 from typing import Any
 
 from loadkit import clock
+from loadkit.sandbox.dialect import PRESENT, Dialect
 from loadkit.sandbox.rows import (
     INCOMING,
     Attachment,
@@ -17,10 +18,10 @@ from loadkit.sandbox.rows import (
     Conversation,
     Inbox,
     Message,
-    Notification,
     Session,
     User,
 )
+from loadkit.sandbox.settings import InboxSettings
 
 __all__ = ["ACCOUNT", "FLOOD_LIMIT", "Store"]
 
@@ -37,7 +38,8 @@ _FIRST = ("Gil", "Noa", "Mia", "Jon", "Lea", "Tom", "Ida", "Max", "Eva", "Ben")
 class Store:
     """One account with one administrator (user 1), agents in every inbox, and two API inboxes: plain and HMAC-mandatory."""
 
-    def __init__(self, *, seed: int = 0, agents: int = 3) -> None:
+    def __init__(self, *, seed: int = 0, agents: int = 3, dialect: Dialect = PRESENT) -> None:
+        self._limits_floods = dialect.limits_floods
         self._rng = random.Random(f"store {seed}")
         self._last_id: dict[str, int] = {}
         self.users: list[User] = []
@@ -50,10 +52,8 @@ class Store:
         self._users_by_pubsub: dict[str, User] = {}
         self._sessions_by_pubsub: dict[str, Session] = {}
         self._contacts_by: dict[tuple[str, str], Contact] = {}
-        self._notifications: dict[tuple[int, int], list[Notification]] = {}
-        self._unread: dict[int, int] = {}
-        self.plain = self._add_inbox("Plain", mandatory=False)
-        self.verified = self._add_inbox("Verified", mandatory=True)
+        self.plain = self.add_inbox("Plain")
+        self.verified = self.add_inbox("Verified", mandatory=True)
         self.admin = self.add_user("Ada Admin", role="administrator", inboxes=(self.plain,))
         for number in range(agents):
             name = _FIRST[number] if number < len(_FIRST) else f"No {number + 1}"
@@ -71,16 +71,17 @@ class Store:
     def _uuid(self) -> str:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
-    def _add_inbox(self, name: str, *, mandatory: bool) -> Inbox:
-        inbox = Inbox(self.next_id("inboxes"), name, self.token(), self.token(), mandatory)
+    def add_inbox(self, name: str, *, mandatory: bool = False, settings: InboxSettings | None = None) -> Inbox:
+        """Make an inbox without members; `mandatory` demands a proof of identity."""
+        inbox = Inbox(self.next_id("inboxes"), name, self.token(), self.token(), mandatory, settings or InboxSettings())
         self.inboxes.append(inbox)
         return inbox
 
-    def add_user(self, name: str, *, role: str = "agent", inboxes: tuple[Inbox, ...] = ()) -> User:
+    def add_user(self, name: str, *, role: str = "agent", inboxes: tuple[Inbox, ...] = (), email: str | None = None) -> User:
         """Make a user, a member of the given inboxes. Only before the server runs, or from its own thread."""
         number = self.next_id("users")
-        email = f"{name.lower().replace(' ', '.')}@example.test"
-        user = User(number, name, email, role, self.token(), self.token())
+        address = email or f"{name.lower().replace(' ', '.')}@example.test"
+        user = User(number, name, address, role, self.token(), self.token())
         self.users.append(user)
         self._by_access_token[user.access_token] = user
         self._users_by_pubsub[user.pubsub_token] = user
@@ -91,6 +92,25 @@ class Store:
     def inbox(self, identifier: str) -> Inbox | None:
         """Return the inbox of a public identifier, or None."""
         return next((inbox for inbox in self.inboxes if inbox.identifier == identifier), None)
+
+    def remove_user(self, user: User) -> None:
+        """Take a user out of the account: both tokens are worth nothing any more, their conversations belong to nobody."""
+        self.users.remove(user)
+        del self._by_access_token[user.access_token], self._users_by_pubsub[user.pubsub_token]
+        for inbox in self.inboxes:
+            if user in inbox.members:
+                inbox.members.remove(user)
+        for conversation in self.conversations.values():
+            if conversation.assignee is user:
+                conversation.assignee = None
+
+    def inbox_by_id(self, number: int | None) -> Inbox | None:
+        """Return the inbox of an id, or None."""
+        return next((inbox for inbox in self.inboxes if inbox.id == number), None)
+
+    def user_by_id(self, number: int | None) -> User | None:
+        """Return the user of an id, or None."""
+        return next((user for user in self.users if user.id == number), None)
 
     def user(self, access_token: str) -> User | None:
         """Return the user of an access token, or None."""
@@ -148,17 +168,25 @@ class Store:
         self._sessions_by_pubsub[session.pubsub_token] = session
         return session
 
-    def add_conversation(self, session: Session, custom_attributes: dict[str, Any]) -> Conversation:
-        """Make a conversation: open, its customer waiting from now on."""
-        now = clock.unix_us()
-        conversation = Conversation(self.next_id("conversations"), self._uuid(), session, now, now, now, now, custom_attributes)
+    def drop_session(self, session: Session) -> None:
+        """Forget a session with its conversations and their messages."""
+        del self.sessions[(session.inbox.id, session.source_id)], self._sessions_by_pubsub[session.pubsub_token]
+        session.contact.sessions.remove(session)
+        for conversation in session.conversations:
+            del self.conversations[conversation.id]
+            self.messages -= len(conversation.messages)
+
+    def add_conversation(self, session: Session, custom_attributes: dict[str, Any], **more: Any) -> Conversation:
+        """Make a conversation: open, its customer waiting from now on; `more` are further `Conversation` fields."""
+        now, number = clock.unix_us(), self.next_id("conversations")
+        conversation = Conversation(number, self._uuid(), session, now, now, now, now, custom_attributes, **more)
         session.conversations.append(conversation)
         self.conversations[conversation.id] = conversation
         return conversation
 
     def flooded(self, conversation: Conversation) -> bool:
         """Return whether a conversation had 200 messages within the last minute, so takes no other."""
-        if len(conversation.messages) < FLOOD_LIMIT:
+        if not self._limits_floods or len(conversation.messages) < FLOOD_LIMIT:
             return False
         return conversation.messages[-FLOOD_LIMIT].created_at > clock.unix_us() - FLOOD_WINDOW_US
 
@@ -180,23 +208,3 @@ class Store:
         """Make an attachment of a file that was posted."""
         key = "".join(self._rng.choices("0123456789abcdef", k=40))
         return Attachment(self.next_id("attachments"), file_type, name, key, size, dimensions)
-
-    def notify(self, user: User, kind: str, conversation: Conversation, message: Message | None) -> Notification:
-        """Make a notification; the older ones of that conversation stay until `replaced` takes them."""
-        notification = Notification(self.next_id("notifications"), kind, user, conversation, message, clock.unix_us())
-        self._notifications.setdefault((user.id, conversation.id), []).append(notification)
-        self._unread[user.id] = self.unread_notifications(user) + 1
-        return notification
-
-    def replaced(self, newest: Notification) -> list[Notification]:
-        """Remove and return the older notifications of the same user and conversation."""
-        key = (newest.user.id, newest.conversation.id)
-        held = self._notifications.get(key, [])
-        older = [notification for notification in held if notification.id < newest.id]
-        self._notifications[key] = [notification for notification in held if notification.id >= newest.id]
-        self._unread[newest.user.id] -= len(older)
-        return older
-
-    def unread_notifications(self, user: User) -> int:
-        """Return how many notifications a user has."""
-        return self._unread.get(user.id, 0)

@@ -62,10 +62,10 @@ class Attempt:
         moment = stamp()
         self.line["saved"] = {"unix_us": created_us, "mono_us": moment["mono_us"] - (moment["unix_us"] - created_us)}
 
-    def answered(self, status: int) -> None:
-        """The POST is being answered: one thing is done."""
+    def answered(self, status: int | None) -> None:
+        """The POST is being answered, or with None never will be: one thing is done."""
         self.line["status"] = status
-        self.line["answered"] = stamp()
+        self.line["answered"] = stamp() if status is not None else None
         self.done()
 
     def hold(self) -> None:

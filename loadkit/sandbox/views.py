@@ -11,39 +11,25 @@ __all__ = [
     "contact_row",
     "public_contact",
     "public_conversation",
+    "public_csat",
     "public_inbox",
     "public_message",
     "tail",
-    "working_hours",
 ]
-
-
-def working_hours() -> list[Shape]:
-    """Return the hours of a fresh inbox: Monday to Friday, nine to five."""
-    return [_open_day(day) if 0 < day < 6 else _closed_day(day) for day in range(7)]
-
-
-def _open_day(day: int) -> Shape:
-    hours = {"open_hour": 9, "open_minutes": 0, "close_hour": 17, "close_minutes": 0}
-    return {"day_of_week": day, "closed_all_day": False, **hours, "open_all_day": False}
-
-
-def _closed_day(day: int) -> Shape:
-    hours = dict.fromkeys(("open_hour", "open_minutes", "close_hour", "close_minutes"))
-    return {"day_of_week": day, "closed_all_day": True, **hours, "open_all_day": False}
 
 
 def public_inbox(inbox: Inbox) -> Shape:
     """Return the Client API's inbox."""
+    settings = inbox.settings
     return {
         "identifier": inbox.identifier,
         "identity_validation_enabled": inbox.hmac_mandatory,
         "name": inbox.name,
-        "timezone": "UTC",
-        "working_hours": working_hours(),
-        "working_hours_enabled": False,
-        "csat_survey_enabled": False,
-        "greeting_enabled": False,
+        "timezone": settings.timezone,
+        "working_hours": settings.working_hours,
+        "working_hours_enabled": settings.working_hours_enabled,
+        "csat_survey_enabled": settings.csat_survey_enabled,
+        "greeting_enabled": settings.greeting_enabled,
     }
 
 
@@ -70,7 +56,7 @@ def contact_row(contact: Contact) -> Shape:
         "account_id": ACCOUNT,
         "created_at": iso(contact.created_at),
         "updated_at": iso(contact.updated_at),
-        "additional_attributes": {},
+        "additional_attributes": contact.additional_attributes,
         "identifier": contact.identifier,
         "custom_attributes": contact.custom_attributes,
         "last_activity_at": iso(contact.last_activity_at),
@@ -79,7 +65,7 @@ def contact_row(contact: Contact) -> Shape:
         "last_name": "",
         "location": None,
         "country_code": None,
-        "blocked": False,
+        "blocked": contact.blocked,
         "label_list": [],
     }
 
@@ -119,4 +105,38 @@ def public_conversation(conversation: Conversation, host: str) -> Shape:
         "agent_last_seen_at": epoch(conversation.agent_last_seen_at),
         "messages": [public_message(message, host) for message in conversation.messages if message.public],
         "contact": contact_row(conversation.contact),
+    }
+
+
+def public_csat(message: Message) -> Shape:
+    """Return a survey; its response is null until somebody has answered, its text null where the inbox sets none."""
+    conversation, settings = message.conversation, message.conversation.inbox.settings
+    return {
+        "id": message.id,
+        "csat_survey_response": _csat_row(message),
+        "display_type": message.content_attributes.get("display_type", "emoji"),
+        "content": settings.csat_config.get("message"),
+        "inbox_avatar_url": "",
+        "inbox_name": conversation.inbox.name,
+        "locale": "en",
+        "conversation_id": conversation.id,
+        "created_at": iso(message.created_at),
+    }
+
+
+def _csat_row(message: Message) -> Shape | None:
+    response = message.csat
+    if response is None:
+        return None
+    return {
+        "id": response.id,
+        "account_id": ACCOUNT,
+        "conversation_id": message.conversation.id,
+        "contact_id": message.conversation.contact.id,
+        "message_id": message.id,
+        "rating": response.rating,
+        "feedback_message": response.feedback_message,
+        "assigned_agent_id": response.assigned_agent_id,
+        "created_at": iso(response.created_at),
+        "updated_at": iso(response.updated_at),
     }

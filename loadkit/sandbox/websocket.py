@@ -21,11 +21,15 @@ from geventwebsocket.exceptions import ProtocolError, WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Header, Stream, WebSocket
 
-__all__ = ["BIGGEST_MESSAGE", "PROTOCOLS", "Face", "Socket", "text_frame"]
+from loadkit.chat import routes
 
+__all__ = ["BIGGEST_MESSAGE", "CABLES", "PROTOCOLS", "Face", "Socket", "text_frame"]
+
+CABLES = (routes.CABLE, routes.CABLE + "/")
 PROTOCOLS = ("actioncable-v1-json", "actioncable-unsupported")
 BIGGEST_MESSAGE = 64 * 1024 * 1024
 BIGGEST_BACKLOG = 64 * 1024 * 1024
+UNMASKED = 1003
 TOO_BIG = 1009
 
 _Told = Callable[[bool], None] | None
@@ -125,6 +129,13 @@ class Socket(WebSocket):  # type: ignore[misc]
         """Answer a ping with its own payload."""
         self.write(_control(self.OPCODE_PONG, bytes(payload)))
 
+    def handle_close(self, header: Header, payload: bytes) -> None:
+        """Answer a close with its own code and reason; one whose reason is no UTF-8 is a breach like any other."""
+        try:
+            super().handle_close(header, payload)
+        except UnicodeError:
+            raise ProtocolError("a reason that is not UTF-8") from None
+
     def validate_utf8(self, payload: bytes) -> None:
         """Check nothing: the decoding of the whole message does, at a fiftieth of the cost and across fragments."""
 
@@ -133,6 +144,9 @@ class Socket(WebSocket):  # type: ignore[misc]
         header = Header.decode_header(self.stream)
         if header.flags:
             raise ProtocolError("reserved bits")
+        if not header.mask:
+            self.close(UNMASKED, "Received unmasked frame but masking is required")
+            raise WebSocketError("an unmasked frame")
         if header.opcode < self.OPCODE_CLOSE:
             self._size = header.length + (self._size if header.opcode == self.OPCODE_CONTINUATION else 0)
             if self._size > BIGGEST_MESSAGE:
@@ -141,7 +155,7 @@ class Socket(WebSocket):  # type: ignore[misc]
         payload = self.raw_read(header.length) if header.length else b""
         if len(payload) != header.length:
             raise WebSocketError("the stream ended inside a frame")
-        return header, _unmask(payload, header.mask) if header.mask and payload else payload
+        return header, _unmask(payload, header.mask) if payload else payload
 
     def receive(self) -> str | bytearray | None:
         """Return the next message, None when the socket is done: closed by either side, cut, or in breach of the protocol."""
@@ -184,7 +198,7 @@ class Face(WebSocketHandler):  # type: ignore[misc]
         """Answer the handshake; None means that the request goes on as plain HTTP."""
         environ = self.environ
         upgrade = environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        if environ["PATH_INFO"] != "/cable" or environ["REQUEST_METHOD"] != "GET" or not upgrade:
+        if environ["PATH_INFO"] not in CABLES or environ["REQUEST_METHOD"] != "GET" or not upgrade:
             return None
         if "upgrade" not in environ.get("HTTP_CONNECTION", "").lower() or self.request_version != "HTTP/1.1":
             return None
@@ -193,8 +207,8 @@ class Face(WebSocketHandler):  # type: ignore[misc]
             headers = [("Content-Length", "0"), ("Sec-WebSocket-Version", "13"), ("Connection", "close")]
             self.start_response("400 Bad Request", headers)
             return [b""]
-        self.application.admit()
-        self._switch()
+        if self.application.admit(environ):
+            self._switch()
         return None
 
     def _sound(self) -> bool:

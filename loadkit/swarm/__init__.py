@@ -1,6 +1,6 @@
 """Locust's side of loadkit: users, desk, run, and everything that is registered with Locust."""
 
-from loadkit.swarm.desk import Agent
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.install import install
 from loadkit.swarm.users import ContactUser
 

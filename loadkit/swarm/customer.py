@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import Event
 
 from loadkit import clock
-from loadkit.chat.contact import ContactApi, Request
-from loadkit.chat.models import Contact, Message
+from loadkit.chat.contact import ContactApi
+from loadkit.chat.models import Contact, Conversation, Message
+from loadkit.chat.request import Request
 
 if TYPE_CHECKING:
     from loadkit.cable.connection import Cable
@@ -37,12 +38,14 @@ class Customer:
         "contact",
         "conversation_id",
         "conversations",
+        "form",
         "identifier",
         "key",
         "newest_message",
         "owed",
         "unanswered",
         "unechoed",
+        "uuid",
         "was_confirmed",
     )
 
@@ -52,10 +55,12 @@ class Customer:
         self.contact: Contact | None = None
         self.key = ""
         """The contact's source_id, "" before there is one."""
-        self.conversation_id: int | None = None
-        self.conversations: list[int] = []
         self.identifier: str | None = None
         """What the customer is known as elsewhere, where HMAC needs it."""
+        self.conversation_id: int | None = None
+        self.uuid: str | None = None
+        """The conversation's uuid, by which its survey is found; a server may not tell it."""
+        self.conversations: list[int] = []
         self.cable: Cable | None = None
         self.began_us = clock.now_us()
         self.was_confirmed = False
@@ -64,6 +69,8 @@ class Customer:
         """Markers of own messages whose frame has not come, with their sent stamps (µs)."""
         self.unanswered: set[str] = set()
         """Markers of the replies that this customer waits for."""
+        self.form: tuple[int, Message] | None = None
+        """The newest form that is not filled in yet, with its conversation's id."""
         self.owed = 0
         """Questions that an agent has picked up and not yet attempted to answer."""
         self._changed: Event | None = None
@@ -71,6 +78,11 @@ class Customer:
     def become(self, contact: Contact) -> None:
         """Take the contact that the server made for this customer."""
         self.contact, self.key = contact, contact.source_id
+
+    def enter(self, conversation: Conversation) -> None:
+        """Take a conversation that the server opened for this customer: from here on it is the one that is talked in."""
+        self.conversation_id, self.uuid = conversation.id, conversation.uuid
+        self.conversations.append(conversation.id)
 
     @property
     def is_open(self) -> bool:

@@ -7,10 +7,9 @@ stamp and the agent's previous due, and is held until *due* = pick-up + the draw
 from __future__ import annotations
 
 import heapq
-import random
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import GreenletExit
@@ -18,52 +17,29 @@ from gevent.pool import Group
 
 from loadkit import clock
 from loadkit.chat import models, routes
-from loadkit.chat.agent import AgentClient
 from loadkit.chat.answers import refusal
 from loadkit.chat.marker import Marker
 from loadkit.errors import AnswerError, RemoteProtocolError, TransportError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
 from loadkit.measure.reply import Reply
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.customer import Customer
+from loadkit.swarm.errands import Errand, Errands
 from loadkit.swarm.exchanges import Exchanges
-from loadkit.workload.delay import Delay, lognormal
 
 if TYPE_CHECKING:
-    from loadkit.cable.connection import Cable
     from loadkit.swarm.samples import Samples
 
-__all__ = ["Agent", "Desk", "Question"]
+__all__ = ["Desk", "Question"]
 
 _ROUTE = routes.AGENT_MESSAGE_CREATE.name
-
-
-class Agent:
-    """An agent: subclass it in a scenario to say how long agents think."""
-
-    thinks: ClassVar[Delay] = lognormal(median="2s", p95="8s")
-
-    def __init__(self, number: int, profile: models.Profile, client: AgentClient, rng: random.Random, text: Callable[[], str]) -> None:
-        self.number = number
-        self.profile = profile
-        self.client = client
-        self.random = rng
-        self.text = text
-        self.free_us = 0
-        self.cable: Cable | None = None
-
-    def __lt__(self, other: Agent) -> bool:
-        return (self.free_us, self.number) < (other.free_us, other.number)
-
-    def thinking_us(self) -> int:
-        """Draw how long this agent holds a question, in µs."""
-        return int(type(self).thinks.draw(self.random) * 1e6)
 
 
 class Question:
     """A customer's message on its way to an agent: `sent_us` the line before the request, `seen_us` None until the desk knows of it."""
 
-    __slots__ = ("conversation_id", "customer", "forgotten", "marker", "posted_us", "seen_us", "sent_us", "settled")
+    __slots__ = ("conversation_id", "customer", "errand", "forgotten", "marker", "posted_us", "seen_us", "sent_us", "settled")
 
     def __init__(self, marker: Marker, customer: Customer, conversation_id: int, sent_us: int) -> None:
         self.marker = marker
@@ -73,6 +49,7 @@ class Question:
         self.posted_us: int | None = None
         self.settled = False
         self.forgotten = False
+        self.errand: Errand | None = None
         self.seen_us: int | None = None
 
 
@@ -103,6 +80,7 @@ class Desk:
         self._sending = Group()
         self._closed = False
         self.agents = agents
+        self.errands = Errands(agents, recorder=recorder, samples=samples, exchanges=exchanges, on_failure=on_failure)
 
     # From the customer: a question is expected before it is sent, because its frame usually beats the answer.
 
@@ -187,6 +165,7 @@ class Desk:
         timer = gevent.spawn_later(max(0, due_us - clock.now_us()) / 1e6, self._due, agent, question, due_us)
         timer.link_exception(self._on_failure)
         self._holding[agent] = question, timer
+        question.errand = self.errands.begin(agent, question.conversation_id)
 
     def _due(self, agent: Agent, question: Question, due_us: int) -> None:
         del self._holding[agent]
@@ -195,6 +174,15 @@ class Desk:
         self._pick_up(agent)
 
     def _send(self, agent: Agent, question: Question, due_us: int) -> None:
+        message_id = None
+        try:
+            message_id = self._reply(agent, question, due_us)
+        finally:
+            if question.errand is not None:
+                question.errand.replied(message_id)
+
+    def _reply(self, agent: Agent, question: Question, due_us: int) -> int | None:
+        """Send a reply and account for it; return its message id, None where the server did not say that it took it."""
         customer, marker = question.customer, str(question.marker.reply)
         reply = Reply(
             marker,
@@ -211,10 +199,17 @@ class Desk:
             self._attempt(reply, customer)
 
         try:
-            answer = agent.client.reply(question.conversation_id, agent.text(), marker, sending=sending)
+            answer = agent.client.reply(
+                question.conversation_id,
+                agent.text(),
+                marker,
+                sending=sending,
+                content_type=agent.kind_of_reply(),
+                items=agent.choices,
+            )
         except TransportError as error:
             self._unanswered(reply, customer, error)
-            return
+            return None
         except GreenletExit:
             self._cut_off(reply, customer)
             raise
@@ -233,6 +228,7 @@ class Desk:
         self._ledger.answered(
             reply, answer.answered_us, status=answer.status, message_id=message_id, request_id=answer.request_id, refusal=kind
         )
+        return message_id
 
     def _attempt(self, reply: Reply, customer: Customer) -> None:
         customer.owed -= 1
@@ -281,6 +277,7 @@ class Desk:
     def close(self, stop_us: int) -> None:
         """Stop: nothing more is picked up, and a reply due later than the stop is cancelled; what is due goes out."""
         self._closed = True
+        self.errands.close()
         for question in self._waiting:
             if not question.forgotten:
                 self._leave_unpicked(question)
@@ -316,6 +313,7 @@ class Desk:
         self._holding.clear()
         gevent.sleep(0)  # a greenlet that is killed before it began would account for nothing
         self._sending.kill(block=True, timeout=1)
+        self.errands.cut()
 
     def end(self) -> None:
         """Close the agents' cables and connections."""
@@ -323,3 +321,4 @@ class Desk:
             if agent.cable is not None:
                 agent.cable.close()
             agent.client.close()
+        self.errands.end()

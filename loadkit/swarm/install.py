@@ -25,7 +25,7 @@ from loadkit.errors import LoadkitError, UsageError
 from loadkit.measure.validity import limits_with
 from loadkit.results.writer import make_parent
 from loadkit.swarm import messages, patches, settings, shapes, webui
-from loadkit.swarm.desk import Agent
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.local import Local
 from loadkit.swarm.look import Look, look
 from loadkit.swarm.master import Master

@@ -9,7 +9,7 @@ from locust.env import Environment
 
 from loadkit.measure.recorder import Interval
 from loadkit.swarm import patches, shapes
-from loadkit.swarm.desk import Agent
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.header import header_of
 from loadkit.swarm.keeper import Keeper
 from loadkit.swarm.look import Look

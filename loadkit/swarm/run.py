@@ -26,8 +26,9 @@ from loadkit.chat.routes import CABLE
 from loadkit.errors import LoadkitError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import BROKEN, Recorder
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.customer import Customer
-from loadkit.swarm.desk import Agent, Desk
+from loadkit.swarm.desk import Desk
 from loadkit.swarm.exchanges import Exchanges
 from loadkit.swarm.gate import Gate
 from loadkit.swarm.identities import Identities
@@ -320,7 +321,7 @@ class Run:
             self.listing.look_up(clock.now_us())
             self.ledger.tick(clock.now_us())
             quiet_us = clock.now_us() - max(stop_us, self.ledger.last_seen_us)
-            if not self.desk.sending and not self.ledger.pending_count and quiet_us > 300_000:
+            if not self.desk.sending and not self.desk.errands.asking and not self.ledger.pending_count and quiet_us > 300_000:
                 break
             gevent.sleep(0.05)
         self._read_offline()

@@ -1,4 +1,4 @@
-"""`ContactUser`: the virtual user, and the vocabulary in which a scenario says what a customer does."""
+"""`ContactUser`: the virtual user. How one becomes a customer with a conversation, and leaves; what is done there is in `verbs.py`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from locust.contrib.fasthttp import FastHttpUser
 from locust.exception import StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
-from loadkit import clock, units
+from loadkit import clock
 from loadkit.cable.connection import Cable
 from loadkit.cable.frames import room_identifier
-from loadkit.chat import models
-from loadkit.chat.answers import refusal
-from loadkit.chat.contact import Request
-from loadkit.chat.marker import QUESTION
-from loadkit.chat.models import Contact, Conversation, Message
+from loadkit.chat.models import Contact, Conversation
+from loadkit.chat.request import Request
 from loadkit.chat.routes import CABLE
-from loadkit.errors import LoadkitError, RemoteProtocolError
+from loadkit.errors import LoadkitError
+from loadkit.swarm.carrier import Carrier
 from loadkit.swarm.customer import Customer
-from loadkit.swarm.desk import Question
 from loadkit.swarm.identities import Identity
 from loadkit.swarm.run import Run
+from loadkit.swarm.verbs import Verbs
 from loadkit.swarm.visits import receive
 
 __all__ = ["ContactUser"]
@@ -33,10 +31,8 @@ __all__ = ["ContactUser"]
 STEP_S = 0.002
 """Seconds between the starts of two users in a process: some 400 a second, more than one core can open conversations for."""
 
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
-
-class ContactUser(FastHttpUser):
+class ContactUser(Verbs, FastHttpUser):
     """A customer of the target. A slow or failing target never ends one: what fails is counted, and opening is tried again."""
 
     abstract = True
@@ -53,6 +49,7 @@ class ContactUser(FastHttpUser):
         super().__init__(environment)
         self.random: random.Random = run.new_random("customer")
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
+        self._carry = Carrier(self.client, run.exchanges)
         self.customer = Customer(run.api(), self._carry)
         if run.gate is None:
             run.arrive(self.customer)
@@ -129,8 +126,7 @@ class ContactUser(FastHttpUser):
         conversation = self._carry(customer.api.create_conversation(customer.key), Conversation)
         if conversation is None:
             return False
-        customer.conversation_id = conversation.id
-        customer.conversations.append(conversation.id)
+        customer.enter(conversation)
         self._keep(customer)
         return True
 
@@ -147,6 +143,7 @@ class ContactUser(FastHttpUser):
         customer.become(contact)
         conversations = self._carry(customer.api.list_conversations(customer.key), list[Conversation])
         customer.conversations = [conversation.id for conversation in conversations or ()]
+        customer.uuid = conversations[-1].uuid if conversations else None
         run.recorder.count("customer.returned")
         return True
 
@@ -156,49 +153,6 @@ class ContactUser(FastHttpUser):
         if run.identities is not None and contact is not None:
             host, inbox, identifier = run.settings.target.host, customer.api.inbox, customer.identifier
             run.identities.keep(Identity(host, inbox, contact.source_id, contact.pubsub_token, identifier, list(customer.conversations)))
-
-    def say(self, text: str | None = None) -> bool:
-        """Send a message, a drawn one by default; return whether the server took it. An agent will see it and reply."""
-        self._leave_if_stopping()
-        run, customer = self.run_context, self.customer
-        if customer.conversation_id is None:
-            self.open_conversation()
-        conversation_id = customer.conversation_id or 0
-        marker = run.new_marker(QUESTION)
-        content = run.personas.text() if text is None else text
-        request = customer.api.create_message(customer.key, conversation_id, content=content, marker=str(marker))
-        question = Question(marker, customer, conversation_id, clock.now_us())
-        customer.unechoed[str(marker)] = question.sent_us
-        customer.unanswered.add(str(marker.reply))
-        run.desk.expect(question)
-        outcome: dict[str, str] = {}
-        message = self._carry(request, Message, outcome)
-        run.desk.settle(question, taken=message is not None, refused=outcome.get("refusal", "") != "")
-        if message is None and question.seen_us is None:
-            customer.unanswered.discard(str(marker.reply))
-            customer.unechoed.pop(str(marker), None)
-        return message is not None
-
-    def await_echo(self, within: str | float = "10s") -> bool:
-        """Wait for the own messages' frames on the own cable; return whether they came in time."""
-        came = self._await(lambda: not self.customer.unechoed, within)
-        self.customer.unechoed.clear()
-        return came
-
-    def await_reply(self, within: str | float = "60s") -> bool:
-        """Wait until everything asked so far is answered; return whether it was in time. Afterwards nothing old is waited for."""
-        came = self._await(lambda: not self.customer.unanswered, within)
-        self.customer.unanswered.clear()
-        return came
-
-    def history(self, before: int | None = None) -> list[Message] | None:
-        """Read a page of the conversation, twenty messages, the newest or those below an id; None if that failed."""
-        if self.customer.conversation_id is None:
-            return None
-        page = self.customer.page(self.customer.conversation_id, before=before)
-        if page is not None:
-            self.run_context.refetched(self.customer, [message.id for message in page])
-        return page
 
     # How it is done.
 
@@ -228,59 +182,3 @@ class ContactUser(FastHttpUser):
         """Wait before the next try, twice as long as before, up to ten seconds."""
         gevent.sleep(min(10.0, 0.5 * 2.0**failures) * self.random.uniform(0.5, 1.0))
         return failures + 1
-
-    def _leave_if_stopping(self) -> None:
-        if self.run_context.stopping:
-            raise StopUser
-
-    def _await(self, there: Any, within: str | float) -> bool:
-        until = clock.now() + units.seconds(within)
-        while not there():
-            left = until - clock.now()
-            if left <= 0 or not self.customer.wait(left):
-                return bool(there())
-        return True
-
-    def _carry(self, request: Request, shape: Any, outcome: dict[str, str] | None = None) -> Any:
-        """Send a request and return its decoded answer, None where it failed; count and time it under its route's name."""
-        run, route = self.run_context, request.route
-        sent_us = clock.now_us()
-        with (
-            run.exchanges.under_way(route.name, sent_us),
-            self.client.request(
-                route.method,
-                request.path,
-                name=route.name,
-                data=request.body,  # type: ignore[arg-type] # bytes are taken too
-                headers=_HEADERS,
-                catch_response=True,
-                allow_redirects=False,
-            ) as response,
-        ):
-            took_us = clock.now_us() - sent_us
-            status, body = response.status_code or 0, response.content or b""
-            if not status:
-                kind = _no_answer(response.error)
-                response.failure(kind)
-                run.exchanges.unanswered(route.name, kind, str(response.error)[:120])
-                return None
-            kind = refusal(status, body)
-            try:
-                value = None if kind else models.decode(body, shape, route.name)
-                text = body[:200].decode("utf-8", "replace")
-            except RemoteProtocolError as error:
-                value, kind, text = None, error.kind, str(error)
-            run.exchanges.answered(route.name, took_us)
-            if kind:
-                if outcome is not None:
-                    outcome["refusal"] = kind
-                response.failure(kind)
-                run.exchanges.failed(route.name, kind, f"{status}: {text}")
-            return value
-
-
-def _no_answer(error: object) -> str:
-    """Return the kind of an exchange without an answer; addresses and texts stay out of it."""
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    return "unreachable" if isinstance(error, ConnectionRefusedError | OSError) and not isinstance(error, ConnectionResetError) else "cut"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from loadkit.chat.events import MESSAGE_CREATED, MessageCreated, created_message
+from loadkit.chat.events import FORM, MESSAGE_CREATED, MessageCreated, created_message, whole_message
 from loadkit.chat.marker import REPLY, Marker
 from loadkit.errors import RemoteProtocolError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.customer import Customer
-from loadkit.swarm.desk import Agent, Desk
+from loadkit.swarm.desk import Desk
 from loadkit.swarm.samples import Samples
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Watch:
             return
         if isinstance(tag, Customer):
             self._to_customer(tag, echo, message, received_us, quality)
+            if message.content_type == FORM:
+                self._note_form(tag, message, payload)
         elif self.desk is not None:
             self.desk.seen(echo, received_us, quality)
 
@@ -91,6 +94,15 @@ class Watch:
         elif marker.kind == REPLY:
             self._ledger.seen(echo, customer.key, message.id, received_us, quality)
         return True
+
+    def _note_form(self, customer: Customer, message: MessageCreated, payload: bytes) -> None:
+        """Let a customer know of a form to fill in; one whose inside cannot be used is a delivery all the same."""
+        if message.conversation_id not in customer.conversations:
+            return
+        try:
+            customer.form = message.conversation_id, whole_message(payload)
+        except RemoteProtocolError as error:
+            self._recorder.error(error.kind, "cable", str(error))
 
     def connected(self, cable: Cable, took_us: int) -> None:
         """Count a cable that was welcomed."""

@@ -13,7 +13,7 @@ from loadkit.chat.marker import Marker
 from loadkit.errors import SettingsError
 from loadkit.measure.recorder import Interval
 from loadkit.swarm import messages
-from loadkit.swarm.desk import Agent
+from loadkit.swarm.agent import Agent
 from loadkit.swarm.keeper import Keeper
 from loadkit.swarm.look import Look
 from loadkit.swarm.once import Once

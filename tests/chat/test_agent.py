@@ -11,6 +11,7 @@ import pytest
 
 from loadkit.chat import routes
 from loadkit.chat.agent import MOST_PAGES, AgentClient
+from loadkit.chat.agent_api import AgentApi
 from loadkit.errors import AnswerError, LoadkitError, RemoteProtocolError, TransportError
 from tests.chat.conftest import TOKEN
 from tests.chat.golden import body, exchange
@@ -96,6 +97,38 @@ def test_a_reply_is_posted_with_its_marker_twice(serve: Serve, client: Make) -> 
     recorded = exchange("agent.reply.first")["request"]
     assert server.lines[0] == f"POST {recorded['path']}"
     assert server.bodies[0] == {**recorded["body"], "message_type": "outgoing", "private": False}
+
+
+def test_a_reply_may_be_a_form_or_a_survey(serve: Serve, client: Make) -> None:
+    """A form is the recorded one, its items chosen by what they say; a survey brings nothing of its own."""
+    server = serve([TAKEN, TAKEN])
+    agent = client(server.host)
+    agent.reply(2, "pick one", "lk-a-4", sending=lambda _: None, content_type="input_select", items=("A", "B"))
+    agent.reply(2, "How was it?", "lk-a-5", sending=lambda _: None, content_type="input_csat", items=("A", "B"))
+    form, survey = server.bodies
+    recorded = exchange("agent.input_select")["request"]["body"]
+    assert (form["content_type"], [item["title"] for item in form["content_attributes"]["items"]]) == (recorded["content_type"], ["A", "B"])
+    assert {key for item in form["content_attributes"]["items"] for key in item} == {"title", "value"}
+    assert (survey["content_type"], "content_attributes" in survey) == ("input_csat", False)
+    assert [body["echo_id"] for body in server.bodies] == [body["source_id"] for body in server.bodies] == ["lk-a-4", "lk-a-5"]
+
+
+def test_a_client_beside_another_does_not_wait_for_it(serve: Serve, client: Make) -> None:
+    """All connections of the one are taken; a request of the other goes out, with the same token, on a connection of its own."""
+    gate = threading.Event()
+    server = serve([held(gate)], [answer(body("agent.last_seen"))])
+    agent = client(server.host, connections=1)
+    waiting = threading.Thread(target=reply, args=(agent,))
+    waiting.start()
+    eventually(lambda: server.requests)
+    beside = agent.beside(1)
+    sent: list[int] = []
+    said = beside.carry(AgentApi(1).see(2), sending=sent.append)
+    gate.set()
+    waiting.join(10)
+    beside.close()
+    assert (said.status, sent, server.accepted) == (200, [said.sent_us], 2)
+    assert f"\r\nApi-Access-Token: {TOKEN}\r\n".encode() in server.requests[1]
 
 
 def test_sent_is_stamped_on_a_connection_that_is_ours(serve: Serve, client: Make) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadkit.chat import routes
-from loadkit.chat.contact import ContactApi, Request, identifier_hash
+from loadkit.chat.contact import ContactApi, identifier_hash
+from loadkit.chat.request import Attachment, Request
 from tests.chat.golden import INBOX, MANDATORY, exchange, hmac_key
 
 SOURCE = "ee3e108d-9c6a-477b-8f7a-246d0f669f61"
@@ -25,6 +26,13 @@ PLAIN: list[tuple[str, Callable[[], Request]]] = [
     ("message.list.before", lambda: API.list_messages(SOURCE, 2, before=6)),
     ("message.create.first", lambda: API.create_message(SOURCE, 2, content="Where is my order?", marker="lk-c-1")),
     ("message.create.after_reply", lambda: API.create_message(SOURCE, 2, content="Thanks <b>& more</b> \u2028 😀", marker="lk-c-2")),
+    ("contact.update", lambda: API.update_contact(SOURCE, {"name": "Ada Renamed", "custom_attributes": {"tier": 2}})),
+    ("customer.resolve", lambda: API.resolve(SOURCE, 2)),
+    ("customer.typing_on", lambda: API.typing(SOURCE, 2, on=True)),
+    ("customer.typing_off", lambda: API.typing(SOURCE, 2, on=False)),
+    ("customer.last_seen", lambda: API.see(SOURCE, 2)),
+    ("message.update.submitted_values", lambda: API.submit(SOURCE, 2, 6, [{"title": "A", "value": "a"}])),
+    ("csat.show", lambda: API.show_survey("e9216e98-8a39-4f90-92bd-d2b1bc927ba5")),
     ("contact.create.identifier", lambda: API.create_contact(name="With id", identifier="user-c858cccc")),
 ]
 
@@ -35,6 +43,29 @@ def test_a_request_is_the_recorded_one(step: str, make: Callable[[], Request]) -
     recorded, request = exchange(step)["request"], make()
     assert (request.route.method, request.path) == (recorded["method"], recorded["path"])
     assert (None if request.body is None else json.loads(request.body)) == recorded["body"]
+
+
+def test_an_attachment_is_a_form_on_the_path_of_a_message() -> None:
+    """Its marker goes along as a field, and it is reported apart from texts."""
+    request = API.attach(SOURCE, 2, [Attachment("a.txt", b"abc", "text/plain")], content="with file", marker="lk-c-3")
+    recorded = exchange("message.create.attachment")["request"]
+    assert (request.route.name, request.route.method, request.path) == ("message.attach", recorded["method"], recorded["path"])
+    assert request.content_type.startswith("multipart/form-data; boundary=")
+    assert b"lk-c-3" in (request.body or b"")
+
+
+def test_a_rating_is_posted_under_its_message() -> None:
+    """Without that wrapper the real server breaks."""
+    request = API.rate("a-uuid", 4, "fine")
+    assert (request.route.method, request.path) == ("PATCH", "/public/api/v1/csat_survey/a-uuid")
+    values = {"csat_survey_response": {"rating": 4, "feedback_message": "fine"}}
+    assert json.loads(request.body or b"") == {"message": {"submitted_values": values}}
+
+
+def test_a_change_proves_the_identity() -> None:
+    """Where there is a key, the proof goes with the changes."""
+    request = ContactApi(INBOX, hmac_token="a-key").update_contact(SOURCE, {"name": "Ada"}, identifier="x")
+    assert json.loads(request.body or b"") == {"name": "Ada", "identifier": "x", "identifier_hash": identifier_hash("a-key", "x")}
 
 
 def test_a_name_alone_makes_a_contact() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadkit.chat.events import CUSTOMER_EVENTS, MESSAGE_CREATED, created_message
+from loadkit.chat.events import CUSTOMER_EVENTS, FORM, MESSAGE_CREATED, created_message, whole_message
 from loadkit.errors import RemoteProtocolError
 from tests.chat.golden import broadcasts
 
@@ -36,6 +36,24 @@ def test_a_customer_is_told_ten_events_and_no_others() -> None:
     assert not CUSTOMER_EVENTS & {"notification.created", "assignee.changed", "first.reply.created", "contact.created", "contact.updated"}
 
 
+def test_the_recorded_form_is_read_whole() -> None:
+    """Its kind is seen at first sight, what it lets choose from at the second; nothing else is a form."""
+    forms = [frame for frame in broadcasts("customer", MESSAGE_CREATED) if created_message(frame).content_type == FORM]
+    assert len(forms) == 1
+    message = whole_message(forms[0])
+    assert message.items == [{"title": "A", "value": "a"}, {"title": "B", "value": "b"}]
+    assert not message.is_filled_in
+    filled_in = [whole_message(frame) for frame in broadcasts("customer", "message.updated")]
+    assert {one.id for one in filled_in if one.is_filled_in} == {message.id}
+
+
+@pytest.mark.parametrize("attributes", [None, 7, [], {}, {"items": 7}, {"items": {"a": 1}}, {"items": [None, 7]}])
+def test_a_form_without_items_offers_nothing(attributes: object) -> None:
+    """Whatever a server puts there, it is a message all the same."""
+    message = whole_message(framed({"id": 1, "message_type": 1, "content_type": FORM, "content_attributes": attributes}))
+    assert (message.items, message.is_filled_in) == ([], False)
+
+
 @pytest.mark.parametrize("echo_id", [None, 7, 1.5, True, "lk-1", ["a"], {"a": 1}])
 def test_an_echo_id_comes_back_as_it_was_posted(echo_id: object) -> None:
     """The server relays whatever JSON a client put there."""
@@ -55,6 +73,7 @@ def test_a_key_that_is_used_must_be_there(key: str) -> None:
 @given(st.binary() | st.text().map(str.encode))
 def test_any_frame_is_read_or_named(frame: bytes) -> None:
     """Nothing but a RemoteProtocolError comes out of bytes that are no such frame."""
-    with pytest.raises(RemoteProtocolError) as caught:
-        created_message(frame)
-    assert caught.value.kind in ("not_json", "missing_key")
+    for read in (created_message, whole_message):
+        with pytest.raises(RemoteProtocolError) as caught:
+            read(frame)
+        assert caught.value.kind in ("not_json", "missing_key")

@@ -22,6 +22,11 @@ RECORDED = [
     ("contact.show", models.Contact),
     ("conversation.create", models.Conversation),
     ("conversation.show", models.Conversation),
+    ("customer.resolve", models.Conversation),
+    ("message.update.submitted_values", models.Message),
+    ("agent.last_seen", models.AgentConversation),
+    ("agent.conversation.show", models.AgentConversation),
+    ("agent.private_note", models.AgentMessage),
     ("message.create.first", models.Message),
     ("message.create.empty", models.Message),
     ("message.create.attachment", models.Message),
@@ -40,6 +45,27 @@ def test_recorded_objects(step: str, shape: Any) -> None:
     assert msgspec.to_builtins(value).items() >= {
         (key, said[key]) for key in said if key in ("id", "source_id", "pubsub_token", "identifier")
     }
+
+
+def test_the_recorded_change_of_a_contact() -> None:
+    """It is answered by the row, which has no session and no secret."""
+    said = json.loads(body("contact.update"))
+    row = models.decode(body("contact.update"), models.ContactRow, "it")
+    assert (row.id, row.name) == (said["id"], said["name"])
+    assert "pubsub_token" not in said
+
+
+def test_the_recorded_conversation_tells_its_uuid() -> None:
+    """By it the survey is found."""
+    assert models.decode(body("conversation.show"), models.Conversation, "it").uuid == json.loads(body("conversation.show"))["uuid"]
+
+
+def test_the_recorded_conversation_list_and_the_change_of_a_status() -> None:
+    """What an agent is shown of them."""
+    said = json.loads(body("agent.conversation.list"))["data"]["payload"]
+    page = models.decode(body("agent.conversation.list"), models.AgentConversations, "it").data.payload
+    assert [(one.id, one.status) for one in page] == [(one["id"], one["status"]) for one in said]
+    assert models.decode(body("agent.resolve"), models.StatusChange, "it").payload.current_status == "resolved"
 
 
 @pytest.mark.parametrize("step", ["message.list", "message.list.before"])

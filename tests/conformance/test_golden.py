@@ -11,10 +11,10 @@ import pytest
 from loadkit.sandbox import Sandbox
 from tests.conformance.replay import GOLDEN, Played, Replay, Step, name_of, rows, steps
 from tests.conformance.shapes import differences
-from tests.sandbox.client import Customer, Reply, reply
+from tests.sandbox.client import Customer, Reply, agent_path, ask, within_a_window
 
 LIMITS = GOLDEN.with_name("onehash-4.2.0-limits.jsonl")
-STEPS = 82
+STEPS, LIMIT_STEPS = 82, 7
 ON_PURPOSE: dict[str, str] = {}  # a step whose difference is wanted -> why
 FIRST = {  # an event -> what of the same action may only come after it
     "message.created": {"conversation.updated", "contact.updated", "first.reply.created", "notification.created"},
@@ -44,10 +44,14 @@ def posted() -> frozenset[str]:
     return frozenset(b["source_id"] for b in bodies if isinstance(b, dict) and b.get("source_id", "").startswith("lk-"))
 
 
-def test_every_recorded_step_is_compared(walk: dict[str, tuple[Step, Played]]) -> None:
+def test_every_recorded_step_is_compared(walk: dict[str, tuple[Step, Played]], capsys: pytest.CaptureFixture[str]) -> None:
     """None of the recorded steps is left out, and at most five differ on purpose."""
-    print(f"{len(walk)} steps compared, {len(ON_PURPOSE)} differ on purpose")
-    assert len(walk) == STEPS
+    recorded = Counter(row["kind"] for path in (GOLDEN, LIMITS) for row in rows(path))
+    limits = len({row["step"] for row in rows(LIMITS)})
+    counted = f"{recorded['http']} answers, {recorded['frame']} frames with pings; {len(ON_PURPOSE)} differ on purpose"
+    with capsys.disabled():
+        print(f"\n{len(walk)} + {limits} recorded steps compared: {counted}")
+    assert (len(walk), limits) == (STEPS, LIMIT_STEPS)
     assert len(ON_PURPOSE) <= 5
 
 
@@ -77,28 +81,32 @@ def test_a_welcome_is_always_first(walk: dict[str, tuple[Step, Played]]) -> None
     assert [frames[0] for frames in opened] == [{"type": "welcome"}] * 4
 
 
-def test_the_recorded_limits_hold() -> None:
-    """200 messages a minute pass in a conversation, the next is refused with the recorded body and framing."""
-    flood = [row for row in rows(LIMITS) if "flood" in row["step"]]
-    with Sandbox(service="none") as sandbox:
+@pytest.fixture(scope="module")
+def limits() -> dict[str, Reply]:
+    """The steps of the second recording, played: a flood in one conversation, and two requests beyond the throttle."""
+    played, flood = {}, "limit.conversation_flood."
+    with Sandbox(service="none", throttle=1) as sandbox:
         customer = Customer(sandbox, connected=False)
-        answers = [reply(sandbox, customer, f"lim-{n}") for n in range(206)]
-        for row in flood:
-            recorded, answer = row["response"], answers[int(row["request"]["body"]["content"])]
-            assert answer.status == recorded["status"]
-            assert answer.headers.get("transfer-encoding") == recorded["headers"].get("transfer-encoding")
-            assert answer.json().keys() == recorded["body"].keys()
-            assert answer.status == 200 or answer.json() == recorded["body"]
+        headers = {"Api-Access-Token": sandbox.agent_tokens[0]}
+        for number in range(206):
+            body = {"content": str(number), "echo_id": f"lim-{number}"}
+            played[f"{flood}{number}"] = ask(sandbox.url, "POST", agent_path(customer), body, headers=headers)
+        within_a_window()
+        ask(sandbox.url, "GET", "/api", source="127.0.0.2")
+        played["limit.ip_throttle"] = ask(sandbox.url, "GET", "/api", source="127.0.0.2")
+        late = ask(sandbox.url, "POST", agent_path(customer), {"content": "x"}, headers=headers, source="127.0.0.2")
+        played["limit.ip_throttle.agent_reply"] = late
+    return played
 
 
-def test_the_throttle_answers_as_recorded() -> None:
-    """A 429 is the recorded one, byte for byte; from this address only the fault gives it."""
-    recorded = next(row["response"] for row in rows(LIMITS) if row["step"] == "limit.ip_throttle.agent_reply")
-    with Sandbox(service="none", faults=["429=100%"]) as sandbox:
-        answer = reply(sandbox, Customer(sandbox, connected=False), "x")
-    assert (answer.status, answer.body.decode()) == (recorded["status"], recorded["raw"])
-    for key in ("content-type", "cache-control", "content-length"):
-        assert answer.headers[key] == recorded["headers"][key]
+@pytest.mark.parametrize("row", rows(LIMITS), ids=[row["step"] for row in rows(LIMITS)])
+def test_a_limit_is_answered_as_recorded(row: dict[str, Any], limits: dict[str, Reply]) -> None:
+    """The 200th message of a minute passes, the next is refused; so is every kind of request beyond the throttle, byte for byte."""
+    recorded, answer = row["response"], limits[row["step"]]
+    assert list(_answer(recorded, answer, frozenset())) == []
+    for key in ("transfer-encoding", "content-length"):
+        assert (key in recorded["headers"]) == (key in answer.headers)
+    assert recorded["body"] is not None or answer.body.decode() == recorded["raw"]
 
 
 def _answer(recorded: dict[str, Any], answer: Reply, posted: frozenset[str]) -> Iterator[str]:
@@ -114,8 +122,8 @@ def _answer(recorded: dict[str, Any], answer: Reply, posted: frozenset[str]) -> 
     if not {"x-request-id", "x-runtime"} <= answer.headers.keys():
         yield "no request id or no runtime"
     if recorded["body"] is None:
-        if len(answer.body) != recorded["bytes"]:
-            yield f"{len(answer.body)} bytes, not {recorded['bytes']}"
+        if len(answer.body) != (wanted := recorded.get("bytes", len(recorded.get("raw") or ""))):
+            yield f"{len(answer.body)} bytes, not {wanted}"
     elif answer.status != 200:
         if answer.json() != recorded["body"]:
             yield f"{answer.json()}, not {recorded['body']}"

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import websocket
 
+from loadkit import clock
 from loadkit.cable import frames
 from loadkit.sandbox import Sandbox
 from tests.support import eventually
@@ -41,13 +42,14 @@ def ask(
     headers: dict[str, str] | None = None,
     raw: bytes | None = None,
     content_type: str = JSON,
+    source: str = "127.0.0.1",
 ) -> Reply:
-    """Send one request on a connection of its own and return the answer."""
+    """Send one request on a connection of its own, from one of this machine's addresses, and return the answer."""
     data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
     sent = dict(headers or {})
     if data is not None:
         sent.setdefault("Content-Type", content_type)
-    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30, source_address=(source, 0))
     try:
         connection.request(method, path, body=data, headers=sent)
         answer = connection.getresponse()
@@ -161,3 +163,35 @@ def truth(sandbox: Sandbox, count: int) -> list[dict[str, Any]]:
     found = eventually(lambda: lines if len(lines := path.read_bytes().splitlines()) >= count else None)
     assert len(found) == count
     return [json.loads(line) for line in found]
+
+
+A = "/api/v1/accounts/1"
+
+
+def acts(sandbox: Sandbox, method: str, path: str, body: Any = None, *, admin: bool = False, **more: Any) -> Reply:
+    """Let the first agent, or the administrator, do something in the account."""
+    token = sandbox.store.admin.access_token if admin else sandbox.agent_tokens[0]
+    return ask(sandbox.url, method, A + path, body, headers={"Api-Access-Token": token}, **more)
+
+
+def staff(sandbox: Sandbox, number: int = 1) -> Wire:
+    """Return the subscribed cable of a user: 0 is the administrator, 1 the first agent."""
+    user, wire = sandbox.store.users[number], Wire(sandbox.url)
+    wire.subscribe(user.pubsub_token, account_id=1, user_id=user.id)
+    return wire
+
+
+def heard(sandbox: Sandbox, wire: Wire, *, first: int = 0) -> list[str]:
+    """Return the names of the events that a socket has heard from `first` on, after everything under way has been written.
+
+    Jobs run in the turns that a request takes, and a chain of them needs several.
+    """
+    for _ in range(4):
+        ask(sandbox.control, "GET", "/state")
+    wire.settle()
+    return [message["event"] for message in wire.events()[first:] if message["event"] != "presence.update"]
+
+
+def within_a_window() -> None:
+    """Return when the throttle's minute will last another five seconds: what follows is counted together."""
+    eventually(lambda: clock.unix_us() % 60_000_000 < 55_000_000, within=10)

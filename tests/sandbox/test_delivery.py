@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadkit.sandbox import Sandbox
-from tests.sandbox.client import Customer, Wire, agent_path, ask, reply, truth
+from tests.sandbox.client import Customer, Wire, agent_path, ask, reply, staff, truth
 from tests.sandbox.conftest import Make
 from tests.support import eventually
 
@@ -245,6 +245,19 @@ def test_a_cut_drops_every_cable(sandbox: Sandbox) -> None:
     for wire in wires:
         assert eventually(lambda w=wire: w.ended).startswith("dropped")
     eventually(lambda: state(sandbox)["sockets"] == 0)
+
+
+def test_whatever_is_told_comes_to_every_subscription(sandbox: Sandbox) -> None:
+    """Customers' and agents' alike, once each, as it was given; what is no JSON is refused in a sentence."""
+    agent, customer = staff(sandbox), Customer(sandbox)
+    assert customer.wire
+    message = {"event": "holo.created", "data": {"a": 1}}
+    assert ask(sandbox.control, "POST", "/tell", message).json() == {"told": 2}
+    for wire in (agent, customer.wire):
+        assert eventually(lambda w=wire: w.events("holo.created")) == [message]
+        wire.close()
+    answer = ask(sandbox.control, "POST", "/tell", raw=b"{")
+    assert (answer.status, "JSON" in answer.json()["error"]) == (400, True)
 
 
 def test_what_is_still_held_at_the_end_is_written_down(make: Make, tmp_path: Path) -> None:

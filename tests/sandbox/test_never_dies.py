@@ -28,6 +28,7 @@ NAMES = st.sampled_from(
         *("source_id", "identifier", "identifier_hash", "name", "email", "phone_number", "custom_attributes", "content"),
         *("echo_id", "attachments", "submitted_values", "message_type", "private", "content_type", "content_attributes"),
         *("before", "after", "page", "status", "typing_status", "is_private", "assignee_id"),
+        *("room_id", "message_id", "message"),
     ]
 )
 BODIES = st.dictionaries(NAMES, VALUES, max_size=5)
@@ -56,7 +57,9 @@ def quiet(served: tuple[Sandbox, Customer], capfd: pytest.CaptureFixture[str], c
 def test_any_parameters_on_any_route(served: tuple[Sandbox, Customer], body: Any, where: Any, tail: str, method: str) -> None:
     """Known routes with values of the wrong type are answered by the rules, never with the 500 of a bug."""
     sandbox, customer = served
+    uuid = sandbox.store.conversations[customer.conversation].uuid
     fills = {"inbox": sandbox.inbox, "source_id": customer.contact["source_id"], "conversation": customer.conversation, "account": 1}
+    fills |= {"message": 1, "uuid": uuid}
     path = where.path(**{key: value for key, value in fills.items() if "{" + key + "}" in where.template})
     headers = {"Api-Access-Token": sandbox.agent_tokens[0]}
     answer = ask(sandbox.url, method, path + tail, body, headers=headers)

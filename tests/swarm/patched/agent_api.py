@@ -1,4 +1,4 @@
-"""A server with two routes of the agent API: it takes replies and lists messages, or fails to, as a test wants it."""
+"""A server with the agent API of a conversation: it takes replies, lists messages and does the rest, or fails to, as a test wants it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,29 @@ from gevent.event import Event
 from tests.chat.server import Server, answer
 
 CONNECTIONS, REQUESTS = 60, 400
+DONE = {
+    "update_last_seen": {"id": 7},
+    "assignments": None,
+    "toggle_status": {"payload": {"current_status": "resolved"}},
+    "create_call": {"room_id": "a-room"},
+    "note": {"id": 1},
+    "show": {"id": 7},
+    "conversations": {"data": {"payload": []}},
+}
+"""What errands are answered; the others have no body."""
 
 
 class AgentApi:
-    """`take` and `show` answer a POST's body and a conversation's list by bytes; without bytes the connection hangs until `close`."""
+    """`take`, `show` and `do` answer a POST's body, a conversation's list and an errand by bytes.
+
+    Without bytes the connection hangs until `close`.
+    """
 
     def __init__(self) -> None:
         self.take: Callable[[dict[str, Any]], bytes | None] = lambda body: answer({"id": self.next_id(), "echo_id": body["echo_id"]})
         self.show: Callable[[int], bytes | None] = lambda conversation: listed()
+        self.do: Callable[[str], bytes | None] = lambda errand: answer(DONE.get(errand, b""))
+        self.done: list[tuple[str, Any]] = []
         self.posted: list[str] = []
         self.looked: list[int] = []
         self._ids = count(1)
@@ -35,16 +50,20 @@ class AgentApi:
     def _play(self, sock: socket.socket) -> None:
         head, _, body = self._server.requests[-1].partition(b"\r\n\r\n")
         line = head.split(b"\r\n")[0].decode()
-        conversation = int(re.search(r"conversations/(\d+)/messages", line)[1])  # type: ignore[index]
-        if line.startswith("POST"):
-            said = json.loads(body)
+        conversation, verb = re.search(r"conversations(?:/(\d+))?(?:/(\w+))?", line).groups()  # type: ignore[union-attr]
+        said = json.loads(body or b"{}")
+        if verb != "messages" or said.get("private"):
+            errand = "conversations" if conversation is None else "note" if verb == "messages" else verb or "show"
+            self.done.append((errand, said))
+            content = self.do(errand)
+        elif line.startswith("POST"):
             self.posted.append(said["source_id"])
             content = self.take(said)
         elif "before=" in line:
             content = listed()
         else:
-            self.looked.append(conversation)
-            content = self.show(conversation)
+            self.looked.append(int(conversation))
+            content = self.show(int(conversation))
         if content is None:
             self._over.wait()
             raise ConnectionError
