@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from tests.support import eventually
 from tests.system.driver import SandboxProcess, run
 
 SMALL = ("--replies-per-second", "40", "--sockets", "40", "--seconds", "6")
@@ -101,6 +104,21 @@ def test_a_run_of_ones_own_is_judged(sandbox: SandboxProcess, tmp_path: Path) ->
     found = json.loads(judged.stdout)
     assert found["run"]["counts"]["exact"], found["run"]["counts"]
     assert json.loads((tmp_path / "kept" / "calibration.json").read_text()) == found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_that_it_started(number: signal.Signals, tmp_path: Path) -> None:
+    """Exit code 130, one sentence, and neither sandbox nor run is left."""
+    command = [sys.executable, "-m", "loadkit", "calibrate", *SMALL, "--results", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: list(tmp_path.glob("*/deliveries.csv")), within=60)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 3
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.endswith("loadkit calibrate: cut short, nothing was judged\n")
+    assert eventually(lambda: not any(child.is_running() for child in started), within=20)
 
 
 @pytest.mark.parametrize(
