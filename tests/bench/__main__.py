@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench import memory, stamps
+from tests.bench import memory, sandbox_timing, stamps
 from tests.bench.feeder import feed
 from tests.bench.plan import WARM_ROUNDS, Plan, pin, raise_limits
 
@@ -98,8 +98,8 @@ def main() -> None:
     results = receive(plan)
     customer_kib = memory.measure()
     stamped = stamps.measure(5 if args.quick else 15)
-    for what, figure, wanted in table(plan, results, customer_kib, stamped):
-        print(f"{what:<50}{figure:>14}  {wanted}".rstrip())
+    for what, figure, wanted in [*table(plan, results, customer_kib, stamped), *sandbox_timing.table(quick=args.quick)]:
+        print(f"{what:<52}{figure:>18}  {wanted}".rstrip())
     if args.json:
         kept = {"sockets": plan.sockets, "events": plan.measured, "receive": results, "customer_kib": customer_kib, "stamps": stamped}
         args.json.write_text(json.dumps(kept, indent=2) + "\n")
