@@ -16,6 +16,7 @@ from loadkit.sandbox.broadcast import Then
 from loadkit.sandbox.dialect import Dialect
 from loadkit.sandbox.events import Events
 from loadkit.sandbox.faults import Drawn
+from loadkit.sandbox.liquid import rendered
 from loadkit.sandbox.notices import Notices
 from loadkit.sandbox.pipeline import REBUILD, STATUS
 from loadkit.sandbox.presence import Presence
@@ -114,7 +115,9 @@ class Actions:
         **more: Any,
     ) -> Message:
         """Add an agent's message; a public one ends the customer's waiting, the first of them is the first reply."""
-        message = self._store.add_message(conversation, content, more.pop("message_type", OUTGOING), user, **more)
+        kind = more.pop("message_type", OUTGOING)
+        text = content if kind == ACTIVITY else rendered(content, conversation, user)
+        message = self._store.add_message(conversation, text, kind, user, **more)
         then: list[Then] = []
         if message.content_type == "input_csat":
             message.content = self._automatic.survey_text(conversation)

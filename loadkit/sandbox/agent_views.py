@@ -6,7 +6,7 @@ from typing import Any
 
 from loadkit.sandbox.payloads import UNREAD_SHOWN, Availability, Shape, contact_event, message_event, user_event
 from loadkit.sandbox.rows import ACTIVITY, Contact, Conversation, Inbox, Message, Session, User
-from loadkit.sandbox.store import ACCOUNT
+from loadkit.sandbox.store import ACCOUNT, ACCOUNT_NAME
 from loadkit.sandbox.views import tail
 from loadkit.sandbox.words import epoch, fraction, iso
 
@@ -20,8 +20,6 @@ __all__ = [
     "profile",
     "session_view",
 ]
-
-ACCOUNT_NAME = "Sandbox"
 
 
 def inbox_row(inbox: Inbox, *, with_hmac_token: bool) -> Shape:

@@ -33,7 +33,7 @@ class Automatic:
             texts.append(conversation.inbox.settings.out_of_office_message)
         elif self._greets(conversation):
             texts.append(conversation.inbox.settings.greeting_message)
-        if self._store.flooded(conversation):
+        if not texts or self._store.flooded(conversation):
             return []
         return [self._told(self._store.add_message(conversation, text, TEMPLATE, None)) for text in texts]
 
@@ -62,8 +62,9 @@ class Automatic:
     def survey(self, conversation: Conversation) -> list[Then]:
         """Return the telling of the survey where a conversation has ended and its inbox asks; once in a conversation."""
         settings = conversation.inbox.settings
-        asked = any(each.content_type == CSAT for each in conversation.messages)
-        if not settings.csat_survey_enabled or conversation.status != "resolved" or asked or self._store.flooded(conversation):
+        if not settings.csat_survey_enabled or conversation.status != "resolved":
+            return []
+        if any(each.content_type == CSAT for each in conversation.messages) or self._store.flooded(conversation):
             return []
         attributes = {"display_type": settings.csat_config.get("display_type", "emoji")}
         text = self.survey_text(conversation)

@@ -56,7 +56,8 @@ class Face(WebSocketHandler):  # type: ignore[misc]
 
     def handle(self) -> None:
         """Serve the connection, at once or after the time for which a fault leaves it alone."""
-        gevent.sleep(self.server.application.faults.accepted_after_s())
+        if (wait_s := self.server.application.faults.accepted_after_s()) > 0:
+            gevent.sleep(wait_s)
         super().handle()
 
     def get_environ(self) -> dict[str, Any]:

@@ -23,9 +23,10 @@ from loadkit.sandbox.rows import (
 )
 from loadkit.sandbox.settings import InboxSettings
 
-__all__ = ["ACCOUNT", "FLOOD_LIMIT", "Store"]
+__all__ = ["ACCOUNT", "ACCOUNT_NAME", "FLOOD_LIMIT", "Store"]
 
 ACCOUNT = 1
+ACCOUNT_NAME = "Sandbox"
 FLOOD_LIMIT = 200
 FLOOD_WINDOW_US = 60_000_000
 

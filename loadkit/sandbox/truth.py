@@ -1,5 +1,6 @@
 """What was really done to every reply: one JSON line an attempt, written when nothing more will happen to it.
 
+`fault` is what was done to it: its fault's name, or `no_socket`, `deaf`, `in_black_hole` where it could reach nobody; null for nothing.
 Stamps come in both clocks: Unix microseconds to join with other logs, monotonic microseconds to subtract on the same machine.
 """
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench import memory, stamps, swarm
+from tests.bench import memory, sandbox_timing, stamps, swarm
 from tests.bench.feeder import feed
 from tests.bench.plan import WARM_ROUNDS, Plan, pin, raise_limits
 
@@ -99,8 +99,9 @@ def main() -> None:
     customer_kib = memory.measure()
     stamped = stamps.measure(5 if args.quick else 15)
     runs = swarm.measure(quick=args.quick)
-    for what, figure, wanted in table(plan, results, customer_kib, stamped) + swarm.rows(runs):
-        print(f"{what:<50}{figure:>14}  {wanted}".rstrip())
+    rows = [*table(plan, results, customer_kib, stamped), *swarm.rows(runs), *sandbox_timing.table(quick=args.quick)]
+    for what, figure, wanted in rows:
+        print(f"{what:<52}{figure:>18}  {wanted}".rstrip())
     if args.json:
         kept = {"sockets": plan.sockets, "events": plan.measured, "receive": results, "customer_kib": customer_kib, "stamps": stamped}
         kept["runs"] = runs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from loadkit.sandbox import Sandbox
 from tests.sandbox.client import Customer, acts, ask, heard, reply, staff
 
@@ -133,6 +135,24 @@ def test_an_agents_survey_becomes_its_link(sandbox: Sandbox, customer: Customer)
     """Whatever an agent writes into one, the link takes its place."""
     answer = acts(sandbox, "POST", on(customer, "/messages"), {"content": "how was it?", "content_type": "input_csat"}).json()
     assert answer["content"].startswith("Please rate this conversation, ")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Dear {{contact.name}}, {{ contact.first_name }}: {{agent.name}} of {{inbox.name}}", "Dear Ada B Byron, Ada: Gil Agent of Plain"),
+        ("nothing{{ contact.unknown }}.", "nothing."),
+        ("kept {{ contact.name }} {% if %}", None),
+        ("kept {{ contact.name", None),
+        ("kept `{{ contact.name }}`", None),
+        ("half `{{ contact.name }}` {{ conversation.id }}", "half `{{ contact.name }}` 1"),
+    ],
+)
+def test_an_agents_words_are_a_template(sandbox: Sandbox, customer: Customer, written: str, said: str | None) -> None:
+    """Variables are filled in, names with capitals; what is wrong or between backticks stays, and so does all that a customer writes."""
+    ask(sandbox.url, "PATCH", customer.path, {"name": "ada b byron"})
+    assert reply(sandbox, customer, "m", content=written).json()["content"] == (said or written)
+    assert customer.says(written).json()["content"] == written
 
 
 def test_reading_tells_of_each_message_in_turn(sandbox: Sandbox, customer: Customer) -> None:
