@@ -1,5 +1,6 @@
 # make demo: a run and its report in about a minute. make test and make test-oldest: everything that CI runs, the second on the oldest
-# Locust that pyproject.toml allows. All need nothing but Python 3.11 or newer.
+# Locust that pyproject.toml allows. All need nothing but Python 3.11 or newer; on Debian 12, as root, make test also installs Rails and
+# node to hold the sandbox against, and elsewhere a line says what is left out without them.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,7 @@ test: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy loadkit
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.conformance.parts
 	$(BIN)/python -m pytest
 
 $(OLDEST)/installed: pyproject.toml constraints.txt

@@ -37,7 +37,7 @@ from loadkit.cable.happenings import (
 from loadkit.cable.link import Link
 from loadkit.cable.protocol import Machine, State
 from loadkit.cable.receiver import Receiver
-from loadkit.cable.reconnect import ReconnectPolicy, policy
+from loadkit.cable.reconnect import STALE, ReconnectPolicy, Waits, policy
 from loadkit.cable.watcher import Watcher
 from loadkit.clock import now_us
 from loadkit.errors import AnswerError, LoadkitError, LocalProtocolError, RemoteProtocolError, TransportError
@@ -58,7 +58,6 @@ class Cable:
     __slots__ = (
         "_confirm_timeout",
         "_connect_timeout",
-        "_delay",
         "_dropped_us",
         "_endpoint",
         "_greenlet",
@@ -67,6 +66,7 @@ class Cable:
         "_machine",
         "_origin",
         "_outcome",
+        "_policy",
         "_presence_us",
         "_receiver",
         "_ssl_context",
@@ -109,7 +109,7 @@ class Cable:
         self._connect_timeout = connect_timeout
         self._confirm_timeout = confirm_timeout
         self._presence_us = round(presence_every * 1e6)
-        self._delay = policy(reconnect)
+        self._policy = policy(reconnect)
         self._wanted = False
         self._machine: Machine | None = None
         self._link: Link | None = None
@@ -286,7 +286,7 @@ class Cable:
             case Rejected():
                 self._give_up("rejected", RemoteProtocolError("rejected", "the subscription was rejected"))
             case Stale():
-                self._give_up("stale", TransportError("cut", "the server fell silent"))
+                self._give_up(STALE, TransportError("cut", "the server fell silent"))
             case Disconnected(reason, reconnect):
                 known = reason if reason and _REASON.fullmatch(reason) else "other"
                 error = TransportError("cut", "the server disconnected the cable")
@@ -316,10 +316,10 @@ class Cable:
             return
         self.drops += 1
         self._dropped_us = now_us()
-        if self._delay is None or not come_back:
+        if self._policy is None or not come_back:
             self._wanted = False
         else:
-            self._greenlet = gevent.spawn(self._come_back, self._delay)
+            self._greenlet = gevent.spawn(self._come_back, self._policy(reason))
             self._greenlet.link_exception(self._watch)
         try:
             self._watcher.dropped(self, reason)
@@ -329,16 +329,17 @@ class Cable:
     def _watch(self, greenlet: gevent.Greenlet) -> None:
         self._watcher.failed(self, greenlet.exception)
 
-    def _come_back(self, delay: ReconnectPolicy) -> None:
-        failures, myself = 0, gevent.getcurrent()
+    def _come_back(self, waits: Waits) -> None:
+        wait, myself = next(waits), gevent.getcurrent()
         while True:
-            gevent.sleep(delay(failures))
+            gevent.sleep(wait)
+            began_us = now_us()
             try:
                 self._attempt()
             except (AnswerError, RemoteProtocolError, TransportError) as error:
                 if self._greenlet is not myself:  # closed meanwhile, perhaps even opened anew
                     return
-                failures += 1
+                wait = waits.send((now_us() - began_us) / 1e6)
                 self._let_go()
                 self._watcher.remote_error(self, f"reconnect_{error.kind}", str(error))
                 if self._greenlet is not myself:

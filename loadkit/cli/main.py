@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from loadkit import __version__
-from loadkit.cli import demo, report, run, sandbox
+from loadkit.cli import calibrate, demo, report, run, sandbox
 
 __all__ = ["main"]
 
@@ -25,5 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("run", help="run a scenario against a target: loadkit run SCENARIO --target FILE [options]", add_help=False)
     report.add_parser(commands)
     sandbox.add_parser(commands)
+    calibrate.add_parser(commands)
     parsed = parser.parse_args(given)
     return int(parsed.run(parsed))

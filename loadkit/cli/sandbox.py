@@ -6,12 +6,14 @@ import argparse
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from loadkit import lifeline
 from loadkit.errors import UsageError
 
 __all__ = ["add_parser", "run"]
@@ -40,10 +42,18 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="drop, duplicate, swap, delay, misroute, 429, 5xx, disconnect =1%% or =20of2000; stall=20s@30s; deaf=on; never_confirm=on",
+        help="of replies: drop, duplicate, swap, delay, misroute, 429, 5xx, disconnect, dribble, black_hole, like drop=1%% or =20of2000; "
+        "of connections: slow_accept, slow_reader; of subscriptions: never_confirm; of everything: stall=20s@30s, deaf=on, black_hole=on",
     )
     parser.add_argument("--agents", type=int, default=3, help="agents besides the administrator (default: 3)")
     parser.add_argument("--hmac", action="store_true", help="let the target file name the inbox that demands an HMAC")
+    parser.add_argument("--dialect", metavar="RELEASE", default="4.2.0", help="speak as release 4.2.0 (default) or 3.0.0 does")
+    parser.add_argument("--throttle", type=int, metavar="N", help="requests a minute from one address but loopback's (default: no limit)")
+    parser.add_argument(
+        "--recording-layout",
+        action="store_true",
+        help="prepare the account as the recorded one was, and name its users and inboxes in the first line, secrets included",
+    )
     parser.set_defaults(run=run)
 
 
@@ -53,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _raise_file_limit()
+    _hold_lifeline(stop)
     try:
         sandbox = _start(args)
     except (UsageError, OSError, OverflowError) as error:
@@ -60,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with sandbox:
         line = {"host": sandbox.url, "target": args.write_target, "control": sandbox.control, "pid": os.getpid()}
+        if args.recording_layout:
+            line |= sandbox.described()
         print(json.dumps(line), flush=True)
         stop.wait()
     return 0
@@ -79,6 +92,9 @@ def _start(args: argparse.Namespace) -> Any:
         truth=args.truth,
         agents=args.agents,
         hmac_mandatory=args.hmac,
+        release=args.dialect,
+        throttle=args.throttle,
+        recording_layout=args.recording_layout,
     ).start()
     if args.write_target:
         try:
@@ -87,6 +103,20 @@ def _start(args: argparse.Namespace) -> Any:
             sandbox.stop()
             raise
     return sandbox
+
+
+def _hold_lifeline(stop: threading.Event) -> None:
+    """End with the loadkit that started us and holds a lifeline; a person at a shell holds none."""
+    descriptor = lifeline.lifeline()
+    if descriptor is None:
+        return
+
+    def wait() -> None:
+        while not (select.select([descriptor], [], [])[0] and lifeline.is_cut(descriptor)):
+            pass
+        stop.set()
+
+    threading.Thread(target=wait, name="loadkit-lifeline", daemon=True).start()
 
 
 def _raise_file_limit() -> None:

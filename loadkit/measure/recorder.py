@@ -186,6 +186,7 @@ class Totals:
         self.frames: dict[str, list[int]] = {}
         self.errors: dict[tuple[str, str], ErrorRow] = {}
         self.workers: dict[int, WorkerTotals] = {}
+        self._supposed = 0
         self._standing: dict[str, dict[int, tuple[int, int, float]]] = {}
         self.start_us: int | None = None
         self.end_us: int | None = None
@@ -239,7 +240,12 @@ class Totals:
         """Turn replies that have no end, because their process died, into undetermined ones; return how many they were."""
         ended = sum(self.counters.get(f"reply.{end}", 0) for end in ENDS)
         open_ones = self.counters.get("reply.attempted", 0) - ended
+        unexplained = -(open_ones + self._supposed)
+        if unexplained > 0:  # ends whose attempts were in an interval that never came: they were attempted all the same
+            self.counters["reply.attempted"] = self.counters.get("reply.attempted", 0) + unexplained
+            open_ones += unexplained
         if open_ones:
+            self._supposed += open_ones
             self.counters["reply.undetermined"] = self.counters.get("reply.undetermined", 0) + open_ones
         return open_ones
 

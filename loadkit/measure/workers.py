@@ -23,7 +23,8 @@ class WorkerTotals:
         self.attempted = 0
         self.ended = 0
         self.undetermined = 0
-        self.offered = 0
+        self.offered = self.unstarted = self.inside = 0
+        """Arrivals: intended here, neither started nor dropped, and started and not done."""
         self.lag = Histogram()
         self.highest: dict[str, float] = {}
 
@@ -39,7 +40,10 @@ class WorkerTotals:
         self.attempted += counters.get("reply.attempted", 0)
         self.ended += sum(counters.get(end, 0) for end in _ENDS)
         self.undetermined += counters.get("reply.undetermined", 0)
-        self.offered += counters.get("schedule.offered", 0)
+        offered, started = counters.get("schedule.offered", 0), counters.get("schedule.started", 0)
+        self.offered += offered
+        self.unstarted += offered - started - counters.get("schedule.dropped", 0)
+        self.inside += started - counters.get("iteration.finished", 0) - counters.get("iteration.cut", 0)
         if "generator.lag" in interval.histograms:
             self.lag.add(interval.histograms["generator.lag"])
         for name, value in interval.gauges.items():

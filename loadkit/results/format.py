@@ -60,7 +60,7 @@ class Header(msgspec.Struct, kw_only=True):
 
 
 class WorkerEnd(msgspec.Struct, kw_only=True):
-    """What became of a worker: `state` finished, left (by itself, drained) or lost; `since` is when it left or fell silent (ISO 8601).
+    """What became of a worker: `state` finished, left (by itself, drained), lost or unable (to start), `since` when (ISO 8601).
 
     `silences` are those after which it came back, each as "from … to …"; `missed` counts the intervals that never came.
     """

@@ -90,6 +90,8 @@ def _doubtful_workers(totals: Totals, end: End | None) -> list[tuple[str, str]]:
         if worker.state == "lost":
             flight = f"replies in flight there, now undetermined: {mine.open}" if mine else "it had reported nothing"
             doubts.append(("workers.lost", f"{name} was lost at {worker.since}: {worker.reason}; {flight}"))
+        if worker.state == "unable":
+            doubts.append(("workers.unable", f"{name} {worker.reason}"))
         doubts += [("workers.silent", f"{name} was silent {silence} and came back") for silence in worker.silences]
         if worker.missed:
             doubts.append(("workers.missed", f"{worker.missed} intervals of {name} never came: what they counted is missing here"))

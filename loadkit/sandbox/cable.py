@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 PING_S = 3.0
 WELCOME = text_frame(b'{"type":"welcome"}')
+GO_AND_COME_BACK = text_frame(b'{"type":"disconnect","reason":"server_restart","reconnect":true}')
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +95,19 @@ class Cable:
             connection.socket.cut()
         return len(held)
 
+    def restart(self) -> int:
+        """Send every socket away in good order, as a reload of the code does; returns how many there were."""
+        held = list(self.connections)
+        for connection in held:
+            connection.socket.write(GO_AND_COME_BACK)
+            connection.socket.close()
+        return len(held)
+
+    def silence(self) -> None:
+        """Make a black hole of every socket there is."""
+        for connection in self.connections:
+            connection.socket.silence()
+
     def subscriptions(self) -> int:
         """Return how many identifiers are confirmed."""
         return sum(sum(1 for each in c.subscriptions.values() if each) for c in self.connections)
@@ -104,9 +118,11 @@ class Cable:
         self.connections.add(connection)
         try:
             socket.write(WELCOME)
-            while (text := socket.receive()) is not None:
+            while (text := socket.receive()) is not None and not socket.silent:
                 if isinstance(text, str):
                     self._pipeline.command(lambda text=text: self._command(connection, text))  # type: ignore[misc]
+            if socket.silent:
+                socket.swallow()
         finally:
             self.connections.discard(connection)
             for subscription in connection.joined:
@@ -142,7 +158,7 @@ class Cable:
             each
             for subscriptions in self._streams.values()
             for each in subscriptions
-            if each.customer and each.customer.contact is not session.contact
+            if each.customer and each.customer.contact is not session.contact and not each.connection.socket.silent
         ]
 
     def _tick(self) -> None:
@@ -159,7 +175,7 @@ class Cable:
             command = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, ValueError):
             return
-        if not isinstance(command, dict) or connection not in self.connections:
+        if not isinstance(command, dict) or connection not in self.connections or connection.socket.silent:
             return
         word, identifier = command.get("command"), command.get("identifier")
         action = self._actions.get(word) if isinstance(word, str) else None

@@ -1,4 +1,4 @@
-"""The control API, on a port of its own, all JSON: faults seen and switched, cables cut, what is in the server counted.
+"""The control API, on a port of its own, all JSON: faults seen and switched, cables cut or sent away, what is in the server counted.
 
 `/tell` writes whatever message it is given to every subscription, as a server of another release may: so clients can be tried.
 """
@@ -36,6 +36,7 @@ class Control:
             ("PUT", "/faults"): self._set,
             ("POST", "/cut"): lambda environ: {"cut": self._cable.cut()},
             ("POST", "/tell"): lambda environ: {"told": self._cable.tell_everybody(_message(environ))},
+            ("POST", "/restart"): lambda environ: {"disconnected": self._cable.restart()},
             ("GET", "/state"): lambda environ: self.state(),
         }
 
@@ -44,7 +45,7 @@ class Control:
         action = self._actions.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         try:
             if action is None:
-                status, value = "404 Not Found", {"error": "There are /faults, /cut, /tell and /state."}
+                status, value = "404 Not Found", {"error": "There are /faults, /cut, /restart, /tell and /state."}
             else:
                 status, value = "200 OK", action(environ)
         except SettingsError as error:
@@ -59,6 +60,8 @@ class Control:
             raise SettingsError('the body must be an object of texts like {"drop": "1%", "deaf": "on"}') from None
         if self._faults.set({name: _word(value) for name, value in values.items()}):
             self._cable.cut()
+        if self._faults.black_hole:
+            self._cable.silence()
         return self._faults.shown()
 
     def state(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class Control:
             "messages": self._store.messages,
             "replies": {"total": self._truth.replies, "by_fault": dict(self._truth.by_fault)},
             "requests": self._front.requests,
+            "touched": self._faults.touched(),
         }
 
 

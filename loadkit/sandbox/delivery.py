@@ -43,6 +43,8 @@ class Delivery:
             "delay": self._delay,
             "misroute": self._misroute,
             "disconnect": self._disconnect,
+            "dribble": self._dribble,
+            "black_hole": self._black_hole,
         }
 
     def stop(self) -> None:
@@ -73,6 +75,10 @@ class Delivery:
             if drawn:
                 self._faults.give_back(drawn)
             return "deaf" if self._faults.deaf else "no_socket"
+        if listeners and all(each.connection.socket.silent for each in listeners):
+            if drawn:
+                self._faults.give_back(drawn)
+            return "in_black_hole"
         if drawn is None:
             return None
         if self._ways[drawn.name](parcel, listeners):
@@ -80,13 +86,17 @@ class Delivery:
         self._faults.give_back(drawn)
         return None
 
-    def _write(self, parcel: Parcel, listeners: list[Subscription]) -> None:
+    def _write(self, parcel: Parcel, listeners: list[Subscription], *, over_s: float = 0.0) -> None:
         for subscription in listeners:
             told = None
             if parcel.attempt and subscription.customer:
                 parcel.attempt.expect()
                 told = partial(parcel.attempt.wrote, subscription.customer.source_id)
-            subscription.connection.socket.write(subscription.frame(parcel.message), told)
+            frame, peer = subscription.frame(parcel.message), subscription.connection.socket
+            if over_s:
+                peer.dribble(frame, over_s, told)
+            else:
+                peer.write(frame, told)
 
     def _duplicate(self, parcel: Parcel, listeners: list[Subscription]) -> bool:
         self._write(parcel, listeners)
@@ -104,6 +114,18 @@ class Delivery:
     def _disconnect(self, parcel: Parcel, listeners: list[Subscription]) -> bool:
         for subscription in listeners:
             subscription.connection.socket.cut()
+        return True
+
+    def _black_hole(self, parcel: Parcel, listeners: list[Subscription]) -> bool:
+        for subscription in listeners:
+            subscription.connection.socket.silence()
+        return True
+
+    def _dribble(self, parcel: Parcel, listeners: list[Subscription]) -> bool:
+        if parcel.attempt and parcel.drawn:
+            parcel.attempt.hold()
+            self._write(parcel, listeners, over_s=parcel.drawn.wait_s)
+            self._release(parcel)
         return True
 
     def _delay(self, parcel: Parcel, listeners: list[Subscription]) -> bool:

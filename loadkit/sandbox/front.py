@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import uuid
@@ -12,9 +13,9 @@ from typing import Any
 import gevent
 
 from loadkit import clock
-from loadkit.chat import routes
 from loadkit.sandbox.cable import Cable
 from loadkit.sandbox.exchange import Answer, Refused, Request, bad_body, failure, no_route, throttled
+from loadkit.sandbox.face import CABLES
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.params import BadBody, parse_body, parse_query
 from loadkit.sandbox.pipeline import Pipeline
@@ -33,15 +34,19 @@ Headers = list[tuple[str, str]]
 StartResponse = Callable[[str, Headers], Any]
 
 
+class Vanished(Exception):
+    """A request that nobody will ever see or answer."""
+
+
 class Front:
-    """The application behind the imitated server's port; `requests` counts what it was asked."""
+    """The application behind the imitated server's port; `requests` counts what it was asked, `faults` are those of its connections too."""
 
     def __init__(self, router: Router, cable: Cable, pipeline: Pipeline, faults: Faults, throttle: Throttle) -> None:
         self._router = router
         self._throttle = throttle
         self._cable = cable
         self._pipeline = pipeline
-        self._faults = faults
+        self.faults = faults
         self.requests = 0
 
     def admit(self, environ: dict[str, Any]) -> bool:
@@ -52,10 +57,12 @@ class Front:
         self.requests += 1
         self._wait()
         self._pipeline.handshake()
+        if self.faults.black_hole:
+            _swallow(environ)
         return True
 
     def _wait(self) -> None:
-        while (held := self._faults.stalled_s()) > 0:
+        while (held := self.faults.stalled_s()) > 0:
             gevent.sleep(held)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -69,13 +76,21 @@ class Front:
             start_response("200 OK", preflight)
             return [b""]
         after: list[Callable[[int | None], None]] = []
+        answer: Answer | None
         try:
             answer, started = self._answer(environ, request_id, after)
         except Refused as refused:
             answer = refused.answer
+        except Vanished:
+            answer = None
         except Exception:  # noqa: BLE001 - a bug of ours is a 500 and a log line, never the end of the server
             _log.exception("a request failed")
             answer = failure(500)
+        if answer is None or self.faults.black_hole:
+            for tell in after:
+                tell(None)
+            _swallow(environ)
+            return []
         return _send(answer, environ, start_response, request_id, started, after)
 
     def _answer(self, environ: dict[str, Any], request_id: str, after: list[Callable[[int | None], None]]) -> tuple[Answer, int]:
@@ -87,8 +102,10 @@ class Front:
         received = clock.now_us()
         if not refused:
             self._wait()
-        if path == routes.CABLE:
-            return throttled() if refused else Answer(404, b"Page not found", "text/plain"), received
+        if path in CABLES:
+            return (
+                throttled() if refused else Answer(404, b"Page not found", "text/plain", cache_control="no-cache", chunked=True)
+            ), received
         found = self._router.find("GET" if method == "HEAD" else method, path)
         if found is None:
             return throttled() if refused else no_route(accept), received
@@ -109,6 +126,10 @@ class Front:
             request = replace(request, attempt=found.witness(request))
         if refused:
             return throttled(), received
+        if self.faults.black_hole:
+            if request.attempt:
+                request.attempt.fault = "in_black_hole"
+            raise Vanished
         return self._served(request, found.action)
 
     def _served(self, request: Request, action: Action) -> tuple[Answer, int]:
@@ -123,6 +144,14 @@ class Front:
         if method == "GET" and request.if_none_match and request.if_none_match == answer.etag():
             answer = replace(answer, status=304, body=b"")
         return answer, began
+
+
+def _swallow(environ: dict[str, Any]) -> None:
+    """Never answer: drop what still comes until the peer is gone. Raises OSError, which ends the connection without a word."""
+    peer = environ["loadkit.socket"]
+    while peer.recv(65536):
+        pass
+    raise BrokenPipeError(errno.EPIPE, "swallowed by a black hole")
 
 
 def _params(environ: dict[str, Any], body: bytes | None) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from gevent.socket import SO_REUSEADDR, SOL_SOCKET
 from gevent.socket import socket as Socket
 
 from loadkit.errors import SettingsError
+from loadkit.sandbox import layout
 from loadkit.sandbox.apis import Parts, declare
 from loadkit.sandbox.broadcast import Broadcasts
 from loadkit.sandbox.cable import Cable
 from loadkit.sandbox.control import Control
 from loadkit.sandbox.delivery import Delivery
 from loadkit.sandbox.dialect import PRESENT, dialect
+from loadkit.sandbox.face import Face
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.front import Front
 from loadkit.sandbox.pipeline import Pipeline
@@ -36,7 +38,6 @@ from loadkit.sandbox.service import Service
 from loadkit.sandbox.store import ACCOUNT, Store
 from loadkit.sandbox.throttle import Throttle
 from loadkit.sandbox.truth import Truth
-from loadkit.sandbox.websocket import Face
 
 __all__ = ["Sandbox"]
 
@@ -52,7 +53,8 @@ class Sandbox:
 
     `faults` are texts like "drop=1%"; `truth` a file that gets one JSON line a reply attempt; `agents` the number of agents besides
     the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity; `release` is the dialect it
-    speaks, "4.2.0" or "3.0.0"; `throttle` how many requests a minute one address may send. Not for a monkey-patched process.
+    speaks, "4.2.0" or "3.0.0"; `throttle` how many requests a minute one address may send;
+    `recording_layout` prepares the account as the recorded one was. Not for a monkey-patched process.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Sandbox:
         hmac_mandatory: bool = False,
         release: str = PRESENT.version,
         throttle: int | None = None,
+        recording_layout: bool = False,
     ) -> None:
         if min(http_threads, jobs) < 1 or agents < 0:
             raise SettingsError("a sandbox needs at least one HTTP thread and one job worker")
@@ -80,7 +83,9 @@ class Sandbox:
         self._first_faults = dict(map(_pair, faults))
         Faults(seed).set(self._first_faults)  # a bad one is told before anything runs
         self._dialect = dialect(release)
-        self.store = Store(seed=seed, agents=agents, dialect=self._dialect)
+        self.store = Store(seed=seed, agents=layout.AGENTS if recording_layout else agents, dialect=self._dialect)
+        if recording_layout:
+            layout.lay_out(self.store)
         self._faults = Faults(seed)
         self._service = Service.parse(service)
         self._throttle = Throttle(throttle, safe=self._dialect is PRESENT)
@@ -116,6 +121,10 @@ class Sandbox:
     def agent_tokens(self) -> list[str]:
         """The access tokens of the agents, the administrator's left out."""
         return [user.access_token for user in self.store.users if user.role == "agent"]
+
+    def described(self) -> dict[str, Any]:
+        """Return what a recorder must know; only of a sandbox with the recording layout."""
+        return layout.described(self.store)
 
     def target_text(self) -> str:
         """Return the target file's text: TOML with secrets in it."""

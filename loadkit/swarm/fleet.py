@@ -9,9 +9,9 @@ from loadkit import clock
 from loadkit.measure.recorder import Interval
 from loadkit.results.format import WorkerEnd
 
-__all__ = ["LEFT", "LOST", "PRESENT", "Fleet", "Member"]
+__all__ = ["LEFT", "LOST", "PRESENT", "UNABLE", "Fleet", "Member"]
 
-PRESENT, LOST, LEFT = "present", "lost", "left"
+PRESENT, LOST, LEFT, UNABLE = "present", "lost", "left", "unable"
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ AT_A_TIME: Final = 1000
 class Gate:
     """The arrivals of one process. `is_full` tells whether all the users that it was asked for are there."""
 
-    def __init__(self, schedule: Schedule, recorder: Recorder, *, rank: int, is_full: Callable[[], bool]) -> None:
+    def __init__(self, schedule: Schedule, recorder: Recorder, *, rank: int, is_full: Callable[[int], bool]) -> None:
         self._schedule, self._recorder, self._rank, self._is_full = schedule, recorder, rank, is_full
         self._shares = Shares()
         self._idle: deque[AsyncResult] = deque()
@@ -49,8 +49,8 @@ class Gate:
         if plan is None:
             return None
 
-        def is_full() -> bool:
-            return environment.runner is not None and environment.runner.user_count >= place.most // place.workers
+        def is_full(workers: int) -> bool:
+            return environment.runner is not None and environment.runner.user_count >= place.most // max(1, workers)
 
         schedule = Schedule(plan.profile, poisson=plan.poisson, seed=settings.seed)
         return cls(schedule, recorder, rank=place.rank, is_full=is_full)
@@ -108,7 +108,7 @@ class Gate:
     def _give_up(self, before_us: int) -> None:
         while self._carried and self._carried[0] < before_us:
             self._carried.popleft()
-            self._drop("cap_reached" if self._is_full() else "no_idle_user")
+            self._drop("cap_reached" if self._is_full(len(self._shares.epochs[-1][1])) else "no_idle_user")
 
     def _drop(self, reason: str) -> None:
         self._recorder.count("schedule.dropped")

@@ -16,6 +16,7 @@ import gevent
 import locust.log
 import psutil
 from gevent.event import Event
+from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -28,6 +29,7 @@ from loadkit.swarm.agent import Agent
 from loadkit.swarm.local import Local
 from loadkit.swarm.look import Look, look
 from loadkit.swarm.master import Master
+from loadkit.swarm.once import Once
 from loadkit.swarm.settings import RunSettings
 from loadkit.swarm.worker import Worker, place_of
 
@@ -73,9 +75,9 @@ class _Kit:
         self._agents, self._thresholds, self._validity, self._cuts = agents, thresholds, validity, cuts
         self._ready: tuple[RunSettings, Look] | None = None
         self._node: Local | Master | Worker | None = None
+        self._ending: Once | None = None
         self._ended_by = "time"
         self._initialised = Event()
-        self._own_target = ""
         self._pages: list[subprocess.Popen[bytes]] = []
         self._limits: dict[str, float] = {}
         patches.apply()
@@ -95,7 +97,6 @@ class _Kit:
         # Registered after Locust's own, it is called before it: there is still a master to tell, and a run to stop.
         environment.events.quitting.add_listener(self.leaving)  # type: ignore[no-untyped-call]
         if isinstance(runner, WorkerRunner):
-            self._own_target = options.target
             self._listen_to_master(runner)
             self._initialised.set()
             return
@@ -117,6 +118,9 @@ class _Kit:
         if lifeline.has_parent():
             logging.getLogger("locust.stats_logger").disabled = True
         self._hold_lifeline()
+        if options.headless and environment.shape_class is not None:
+            # Locust's main waits for a shape's end before it listens to this signal.
+            gevent.signal_handler(signal.SIGTERM, self._terminated, environment)
         if web_ui is not None:
             webui.install(
                 environment, web_ui, prepare=self._prepare_from_form, is_draining=self._is_draining, on_stop=self._stopped_by_hand
@@ -150,9 +154,11 @@ class _Kit:
     def _prepare_worker(self, environment: Environment) -> tuple[RunSettings, Look]:
         """Read what the master was given, with the master's host and this machine's own target file, if it has one. Raises UsageError."""
         options: Any = copy(environment.parsed_options)
-        options.target = self._own_target or options.target
+        own: Any = get_parser().parse_known_args()[0]  # what the master was given has overwritten it by now
+        options.target, options.identities = own.target or options.target, own.identities or options.identities
         options.host = options.i_own_this_host = environment.host  # the master has asked whose it is
-        wanted = settings.read(options, os.environ, scenario_thresholds=self._thresholds)
+        options.threshold, options.thresholds = [], ""  # the master judges
+        wanted = settings.read(options, os.environ)
         return wanted, look(wanted.target)
 
     # Master and workers.
@@ -162,6 +168,8 @@ class _Kit:
             def listener(environment: Environment, msg: Any, **_: Any) -> None:
                 if isinstance(self._node, Worker):
                     do(self._node, msg.data)
+                elif kind in messages.ANSWERS:  # it never started: nothing is left to be done here
+                    runner.send_message(messages.ANSWERS[kind])
 
             runner.register_message(kind, listener, concurrent=True)
 
@@ -211,11 +219,15 @@ class _Kit:
             self._start_worker(environment, runner)
             return
         wanted, seen = self._ready or self.prepare(environment)
+        node: Local | Master
         if isinstance(runner, MasterRunner):
-            self._node = Master(environment, wanted, seen, limits=self._limits, give_up=lambda: self._give_up(environment))
+            node = Master(environment, wanted, seen, limits=self._limits, give_up=lambda: self._give_up(environment))
         else:
-            self._node = Local(environment, wanted, seen, agents=self._agents, cuts=self._cuts, limits=self._limits)
-        _log.info("results go to %s", self._node.record.folder)
+            node = Local(environment, wanted, seen, agents=self._agents, cuts=self._cuts, limits=self._limits)
+        self._node = node  # before anything that waits: a stop may come any time
+        self._ending = Once(lambda: self._conclude(environment, node), lambda greenlet: node.record.fault("end", str(greenlet.exception)))
+        _log.info("results go to %s", node.record.folder)
+        node.begin()
 
     def _start_worker(self, environment: Environment, runner: WorkerRunner) -> None:
         environment.process_exit_code = 0  # the master speaks the verdict
@@ -223,11 +235,13 @@ class _Kit:
             place = place_of(runner)
             wanted, seen = self._prepare_worker(environment)
             self._node = Worker(environment, wanted, seen, place, agents=self._agents, cuts=self._cuts)
-        except UsageError as error:
-            environment.loadkit = None  # type: ignore[attr-defined]
-            environment.process_exit_code = error.exit_code
-            _log.error("%s", error)
-            runner.send_message(messages.UNABLE, {"text": str(error)})
+            self._node.begin()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the master must not wait for this worker
+            text = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+            environment.loadkit = self._node = None  # type: ignore[attr-defined]
+            environment.process_exit_code = UsageError.exit_code
+            _log.error("%s", text)
+            runner.send_message(messages.UNABLE, {"text": text})
 
     @staticmethod
     def _give_up(environment: Environment) -> None:
@@ -237,17 +251,20 @@ class _Kit:
 
     def test_stopping(self, environment: Environment, **_: Any) -> None:
         """Drain, while customers and agents still hold their cables."""
-        if self._node is not None:
-            self._node.drain()
+        if self._node is None:
+            return
+        if self._ended_by == "time" and not self._is_draining() and shapes.is_cut_short(environment):
+            self._ended_by = "signal"  # Locust takes Ctrl-C for the end of a shape
+        self._node.drain()
 
     def test_stop(self, environment: Environment, **_: Any) -> None:
-        """Close everything, write the summary, and let a child process make the page."""
-        node, self._node, self._ready = self._node, None, None
-        environment.loadkit = None  # type: ignore[attr-defined]
-        if isinstance(node, Worker):
+        """Close everything, write the summary, and let a child process make the page; whoever else stops the run waits for that."""
+        if isinstance(self._node, Worker):
+            node, self._node = self._node, None
             node.end()
-        elif node is not None:
-            self._conclude(environment, node)
+            environment.loadkit = None  # type: ignore[attr-defined]
+        elif self._ending is not None:
+            self._ending()
 
     def _conclude(self, environment: Environment, node: Local | Master) -> None:
         if locust.log.unhandled_greenlet_exception:
@@ -257,10 +274,14 @@ class _Kit:
         except LoadkitError as error:
             _log.error("%s", error)
             environment.process_exit_code = 4
-            return
-        environment.process_exit_code = summary["exit_code"]
-        _log.info("verdict: %s (%s)", summary["verdict"], node.record.folder)
-        self._pages.append(_make_page(node.record.folder))
+        else:
+            environment.process_exit_code = summary["exit_code"]
+            _log.info("verdict: %s (%s)", summary["verdict"], node.record.folder)
+            self._pages.append(_make_page(node.record.folder))
+        environment.loadkit = self._node = self._ready = None  # type: ignore[attr-defined]
+        runner: Any = environment.runner
+        if isinstance(node, Master) and not node.fleet.present and environment.web_ui is None:
+            gevent.spawn(runner.quit)  # Locust's master would wait for workers to the end of the run time
 
     def user_error(self, user_instance: Any, exception: Exception, tb: Any, **_: Any) -> None:
         """Count a customer's task that ended in an exception."""
@@ -274,15 +295,34 @@ class _Kit:
 
     def leaving(self, environment: Environment, **_: Any) -> None:
         """Stop a run that a signal interrupts, before Locust fixes the exit code; a worker drains and reports before it goes."""
-        runner: Any = environment.runner
         if isinstance(self._node, Worker):
             self._node.leave()
-        elif runner is not None and runner.state in ("spawning", "running"):
+        elif self._node is not None:
+            self._stop_for_signal(environment)
+
+    def _stop_for_signal(self, environment: Environment) -> None:
+        runner: Any = environment.runner
+        if not self._is_draining():
             self._ended_by = "signal"
-            runner.stop(send_stop_to_client=False) if isinstance(runner, MasterRunner) else runner.stop()
+        runner.stop(send_stop_to_client=False) if isinstance(runner, MasterRunner) else runner.stop()
+        self.test_stopping(environment)  # where Locust did not think that the run had begun
+        self.test_stop(environment)
+
+    def _terminated(self, environment: Environment) -> None:
+        """End by SIGTERM while Locust does not listen: stopped in good order here, then quit, which lets its main go on to its end."""
+        runner: Any = environment.runner
+        if self._node is not None:
+            self._stop_for_signal(environment)
+            runner.quit()
+        elif runner.state not in ("stopped", "cleanup", "stopping"):
+            for child in psutil.Process().children():
+                child.terminate()
+            os._exit(130)
 
     def quitting(self, environment: Environment, **_: Any) -> None:
-        """Wait for the pages, last of all."""
+        """Wait for the end of a run, if it still ends, and for the pages, last of all."""
+        if self._ending is not None and self._ending.begun:
+            self._ending()
         for page in self._pages:
             page.wait()
         self._pages.clear()

@@ -41,11 +41,15 @@ class Local:
         self.record = Record(header, results=settings.results, deliveries=settings.log_deliveries)
         self.drain = Once(self._drain, self.run.greenlet_failed)
         environment.loadkit = self.run  # type: ignore[attr-defined]
+        self._environment = environment
         self._keeper = Keeper(self.run, self._take)
+
+    def begin(self) -> None:
+        """Seat the agents, and let arrivals come."""
         self.run.start()
         if self.run.gate:
             self.run.gate.open(0.0, [(0, (0,))])
-            shapes.opened(environment)
+            shapes.opened(self._environment)
 
     def _take(self, interval: Interval) -> None:
         self.record.add(interval)

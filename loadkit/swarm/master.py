@@ -12,8 +12,9 @@ from locust.runners import STATE_MISSING, MasterRunner
 
 from loadkit import clock
 from loadkit.measure.recorder import MASTER, Recorder
+from loadkit.measure.workers import WorkerTotals
 from loadkit.swarm import messages, patches, shapes
-from loadkit.swarm.fleet import LEFT, LOST, PRESENT, Fleet, Member
+from loadkit.swarm.fleet import LEFT, LOST, PRESENT, UNABLE, Fleet, Member
 from loadkit.swarm.header import header_of
 from loadkit.swarm.look import Look
 from loadkit.swarm.once import Once
@@ -27,6 +28,9 @@ __all__ = ["Master"]
 BEAT = 1.0
 PATIENCE, AHEAD = 10.0, 2.0
 """Seconds that a schedule waits for all workers to be ready, and by which a change of shares is told ahead."""
+
+FOR_GOOD_US = 50_000_000
+"""How long a worker may be silent before it is given up for good."""
 
 SLACK = 45.0
 """Seconds beyond the drain's bound that a worker may take to say that it is drained: the reading of histories and lists."""
@@ -48,7 +52,8 @@ class Master:
         assert isinstance(runner, MasterRunner)
         self._environment, self._runner, self._settings, self._give_up = environment, runner, settings, give_up
         self.id = new_run_id()
-        self.fleet = Fleet(sorted(client.id for client in runner.clients.ready))
+        setattr(environment.parsed_options, messages.PLACES, None)
+        self.fleet = Fleet(sorted(client.id for client in runner.clients.all))
         self._workers = len(self.fleet.members)
         header = header_of(environment, settings, look, run=self.id, limits=limits, workers=self._workers)
         self.record = Record(header, results=settings.results, deliveries=settings.log_deliveries)
@@ -63,8 +68,12 @@ class Master:
         self._sharing: tuple[int, ...] = ()
         self._order: str | None = None
         self._over, self._acknowledged = Event(), Event()
+        self._is_closed = self._must_dispatch = False
         self._beat = gevent.spawn(self._keep)
         self._beat.link_exception(self._failed)
+
+    def begin(self) -> None:
+        """Nothing to seat: the workers begin."""
 
     def _failed(self, greenlet: gevent.Greenlet) -> None:
         self.record.fault("master", f"the master broke: {type(greenlet.exception).__name__}: {greenlet.exception}")
@@ -97,14 +106,20 @@ class Master:
         """Take a word of a worker's."""
         member = self.fleet.find(one)
         if member is None:
+            if kind == messages.UNABLE:
+                self._recorder.event("note", text=f"a worker that is not in this run could not start: {data['text']}")
             return
         if kind == messages.HERE:
             member.ready = True
             self._share_out()
         elif kind == messages.UNABLE:
-            self.record.fault(f"worker_{member.rank}", f"worker {member.rank} ({member.name}) could not start: {data['text']}")
-            self._turn(member, LEFT, f"it could not start: {data['text']}")
-            self._give_up()
+            self._turn(member, UNABLE, f"could not start: {data['text']}")
+            if member.rank < self._workers:  # one that joins late is only not there
+                self.record.fault(f"worker_{member.rank}", f"worker {member.rank} ({member.name}) could not start: {data['text']}")
+                self._give_up()
+        elif kind == messages.LEAVING:
+            member.ready = False
+            self._share_out()
         elif kind == messages.LEFT:
             self._turn(member, LEFT, "it was told to end, and drained first")
         elif kind == messages.FOREIGN:
@@ -134,10 +149,10 @@ class Master:
             self._opened = clock.now()
             self._shares.change(0, ready)
             shapes.opened(self._environment)
-        ahead = self._schedule.before(self._elapsed + AHEAD)  # asked at every beat: it counts on from where it was
-        if ready == self._sharing:
-            return
-        if self._sharing:
+        else:
+            ahead = self._schedule.before(self._elapsed + AHEAD)  # asked at every beat: it counts on from where it was
+            if ready == self._sharing:
+                return
             self._shares.change(ahead, ready)
         self._sharing = ready
         word = {"elapsed": self._elapsed, "epochs": self._shares.epochs}
@@ -151,17 +166,25 @@ class Master:
         return clock.now() - self._opened if self._opened is not None else 0.0
 
     def _count_orphans(self) -> None:
-        """Count the arrivals that nobody could start: those of workers who died before their share was another's."""
-        gone = [member for member in self.fleet.members if member.state != PRESENT]
-        if self._schedule is None or self._opened is None or not gone:
+        """Count the arrivals that nobody could start or see through: those of workers who died, and those that were nobody's."""
+        if self._schedule is None or self._opened is None:
             return
-        intended = self._schedule.before(self._stopped_elapsed)
-        for member in gone:
-            totals = self.record.totals.workers.get(member.rank)
-            orphans = self._shares.owned(member.rank, intended) - (totals.offered if totals else 0)
-            if orphans > 0:
-                for name in ("schedule.offered", "schedule.dropped", "schedule.dropped.worker_lost"):
-                    self._recorder.count(name, orphans)
+        gone = [member for member in self.fleet.members if member.state != PRESENT]
+        if gone or () in [ranks for _, ranks in self._shares.epochs]:
+            # In the thread pool: it counts from the beginning, a second for some hours of arrivals.
+            intended = gevent.get_hub().threadpool.apply(self._schedule.before, (self._stopped_elapsed,))
+            orphans = intended - sum(self._shares.owned(member.rank, intended) for member in self.fleet.members)
+            for member in gone:
+                totals = self.record.totals.workers.get(member.rank, WorkerTotals())
+                orphans += max(0, self._shares.owned(member.rank, intended) - totals.offered)
+                self._recorder.count("iteration.cut", totals.inside)
+                self._drop_orphans(totals.unstarted)
+            self._recorder.count("schedule.offered", orphans)
+            self._drop_orphans(orphans)
+
+    def _drop_orphans(self, n: int) -> None:
+        self._recorder.count("schedule.dropped", n)
+        self._recorder.count("schedule.dropped.worker_lost", n)
 
     # The beat.
 
@@ -178,17 +201,33 @@ class Master:
         self.record.write()
 
     def _look_after(self) -> None:
-        """See who fell silent, and who is back; their share of the arrivals moves with that."""
+        """See who fell silent, and who is back; their share of customers and arrivals moves with that."""
+        if self._is_closed:
+            return  # Locust lets its workers go and come back between two runs
         for member in self.fleet.members:
             client = self._runner.clients.get(member.id)
             silent = client is None or client.state == STATE_MISSING
             if member.state == PRESENT and silent:
                 self._turn(member, LOST, "it quit without a word" if client is None else "it sent no heartbeat for three seconds")
+                self._must_dispatch = True
+            elif member.state == LOST and client is not None and clock.unix_us() - member.since_us > FOR_GOOD_US:
+                # Locust would, ten seconds later, forget whom it has spawned and begin again from nobody.
+                del self._runner.clients[member.id]
             elif member.state == LOST and not silent:
                 self._turn(member, PRESENT, "it is back")
                 if self._order:
                     self._runner.send_message(self._order, None, client_id=member.id)
         self._share_out()
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Spread the customers of a lost worker over the others, as soon as Locust is not spawning."""
+        runner: Any = self._runner
+        dispatcher = runner._users_dispatcher
+        is_free = runner.state == "running" and dispatcher is not None and not dispatcher.dispatch_in_progress
+        if self._must_dispatch and is_free and not self.drain.begun:
+            self._must_dispatch = False
+            gevent.spawn(runner.start, runner.target_user_count, runner.spawn_rate).link_exception(self._failed)
 
     def _turn(self, member: Member, state: str, reason: str) -> None:
         self.fleet.turn(member, state, reason)
@@ -204,6 +243,7 @@ class Master:
         self._stopped_elapsed = self._elapsed
         self._phase(messages.DRAIN, messages.DRAINED, self._settings.drain + SLACK)
         self._phase(messages.CLOSE, messages.CLOSED, SLACK)
+        self._is_closed = True
         self.record.drained()
 
     def _phase(self, order: str, answer: str, bound: float) -> None:
@@ -222,8 +262,8 @@ class Master:
         """Stop the beat and return the summary. Raises ResultsError."""
         self._over.set()
         self._beat.join()
-        if self.fleet.members and not self.fleet.present and all(member.state == LOST for member in self.fleet.members):
-            self.record.fault("workers", "every worker was lost")
+        if not self.fleet.present and ended_by == "time":
+            self.record.fault("workers", "no worker was left before the end")
         self._count_orphans()
         self._write()
         return self.record.finish(ended_by, workers=self.fleet.ends())

@@ -12,12 +12,14 @@ import msgspec
 from loadkit.measure.recorder import Interval
 
 __all__ = [
+    "ANSWERS",
     "CLOSE",
     "CLOSED",
     "DRAIN",
     "DRAINED",
     "FOREIGN",
     "HERE",
+    "LEAVING",
     "LEFT",
     "MISROUTED",
     "PLACES",
@@ -42,10 +44,13 @@ HERE: Final = "loadkit.here"
 UNABLE: Final = "loadkit.unable"
 DRAINED: Final = "loadkit.drained"
 CLOSED: Final = "loadkit.closed"
+LEAVING: Final = "loadkit.leaving"
 LEFT: Final = "loadkit.left"
 FOREIGN: Final = "loadkit.foreign"
 
-TO_MASTER: Final = (HERE, UNABLE, DRAINED, CLOSED, LEFT, FOREIGN)
+TO_MASTER: Final = (HERE, UNABLE, DRAINED, CLOSED, LEAVING, LEFT, FOREIGN)
+
+ANSWERS: Final = {DRAIN: DRAINED, CLOSE: CLOSED}
 
 _REPORT: Final = "loadkit"
 _encode = msgspec.msgpack.Encoder().encode

@@ -28,6 +28,7 @@ __all__ = [
 
 _log = logging.getLogger("loadkit")
 KEPT_S = 60
+KEPT_ROWS = 5_000
 
 
 def apply() -> None:
@@ -88,12 +89,13 @@ def spell_redirects_both_ways() -> None:
 
 
 def forget_old_seconds(stats: Any) -> None:
-    """Drop the counts by second that Locust keeps for ever and looks at for ten seconds: 5 MB a day for each row of its tables."""
+    """Drop what Locust keeps for ever: counts by second, looked at for ten (5 MB a day a row), and charts beyond seven hours."""
     for entry in (stats.total, *stats.entries.values()):
         for counts in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
             last = max(counts, default=0)
             for second in [second for second in counts if second < last - KEPT_S]:
                 del counts[second]
+    del stats.history[:-KEPT_ROWS]
 
 
 def raise_open_files() -> int:

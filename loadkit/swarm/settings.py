@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from loadkit import units
+from loadkit.cable.reconnect import RECONNECT
 from loadkit.chat.routes import ROUTES
 from loadkit.errors import SettingsError, TargetError, ThresholdError
 from loadkit.measure import threshold
@@ -23,7 +24,6 @@ __all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
 T = TypeVar("T")
 REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
 _STATUS = re.compile(r"http_[1-9]\d\d")
-RECONNECT = ("immediate", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ OPTIONS = (
     Option("seed", 1, "seed of every random choice: texts, thinking times"),
     Option("connections", "user", "customers' HTTP connections: user (keep-alive, one a customer), pool:N, or close"),
     Option("agent_connections", 6, "POSTs that one agent has under way at once"),
-    Option("reconnect", "immediate", "what a customer's cable does after a drop: " + " or ".join(RECONNECT)),
+    Option("reconnect", "immediate", "when a customer's cable comes back after a drop: " + ", ".join(RECONNECT)),
     Option("identities", "", "file in which customers are kept from run to run, with their secrets (mode 600)", in_form=False),
     Option("returning", "0%", "how many of the customers are some of an earlier run, from the --identities file"),
     Option("log_deliveries", False, "write deliveries.csv: one line an attempted reply"),

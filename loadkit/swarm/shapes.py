@@ -16,7 +16,7 @@ from loadkit.errors import SettingsError
 from loadkit.swarm.settings import RunSettings
 from loadkit.workload.profile import Plan, Profile
 
-__all__ = ["ArrivalsShape", "StagesShape", "choose", "is_ours", "most_at_once", "opened"]
+__all__ = ["ArrivalsShape", "StagesShape", "choose", "is_cut_short", "is_ours", "most_at_once", "opened"]
 
 MOST_AT_ONCE = 1000
 SPAWNED_A_SECOND = 100
@@ -58,9 +58,14 @@ class StagesShape(_Shape):
         super().reset_time()
         self._level = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end."""
+        return self._profile.is_over(self.elapsed)
+
     def tick(self) -> tuple[int, float] | None:
         """Return users and the rate that reaches them within a second; None when the profile is over."""
-        if self._profile.is_over(self.elapsed):
+        if self.is_over:
             return None
         before, self._level = self._level, round(self._profile.level(min(self.elapsed + 1, self._profile.seconds)))
         return self._level, max(1, abs(self._level - before))
@@ -93,10 +98,16 @@ class ArrivalsShape(_Shape):
 
     def tick(self) -> tuple[int, float] | None:
         """Return the most at once, and how fast they are made ready; None when it is over."""
-        if self._is_open and self.elapsed >= self._seconds:
+        if self.is_over:
             return None
         workers = max(1, getattr(self.runner, "worker_count", 1))
-        return self.most, min(self.most, SPAWNED_A_SECOND * workers)
+        most = max(self.most, workers)  # each worker has a share of the arrivals, and needs somebody to receive them
+        return most, min(most, SPAWNED_A_SECOND * workers)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end."""
+        return self._is_open and self.elapsed >= self._seconds
 
 
 def choose(environment: Environment, settings: RunSettings, runner: Any) -> str:
@@ -127,6 +138,12 @@ def choose(environment: Environment, settings: RunSettings, runner: Any) -> str:
 def is_ours(shape: LoadTestShape | None) -> bool:
     """Whether a shape was made here."""
     return isinstance(shape, _Shape)
+
+
+def is_cut_short(environment: Environment) -> bool:
+    """Whether a run by one of our shapes is being stopped before its shape is over."""
+    shape = environment.shape_class
+    return isinstance(shape, StagesShape | ArrivalsShape) and not shape.is_over
 
 
 def opened(environment: Environment) -> None:

@@ -6,8 +6,11 @@ import random
 from typing import Any
 
 import gevent
+from gevent import GreenletExit
 from geventhttpclient.client import HTTPClientPool
 from locust.contrib.fasthttp import FastHttpUser
+from locust.exception import StopTest, StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
 from loadkit import clock
 from loadkit.cable.connection import Cable
@@ -21,7 +24,7 @@ from loadkit.swarm.customer import Customer
 from loadkit.swarm.identities import Identity
 from loadkit.swarm.run import Run
 from loadkit.swarm.verbs import Verbs
-from loadkit.swarm.visits import receive_visitors
+from loadkit.swarm.visits import receive
 
 __all__ = ["ContactUser"]
 
@@ -48,9 +51,7 @@ class ContactUser(Verbs, FastHttpUser):
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
         self._carry = Carrier(self.client, run.exchanges)
         self.customer = Customer(run.api(), self._carry)
-        if run.gate:
-            receive_visitors(self, run.gate)
-        else:
+        if run.gate is None:
             run.arrive(self.customer)
 
     def _make_pool(self, size: int) -> HTTPClientPool:
@@ -71,9 +72,17 @@ class ContactUser(Verbs, FastHttpUser):
         return greenlet
 
     def run(self) -> None:  # type: ignore[misc] # final there; on_stop is not called after an exception in on_start
-        """Live as Locust's users do; whatever ends it, the customer leaves."""
+        """Live as Locust's users do, or receive visitors; whatever ends it, the customer leaves."""
+        gate = self.run_context.gate
         try:
-            super().run()  # type: ignore[no-untyped-call]
+            if gate is None:
+                super().run()  # type: ignore[no-untyped-call]
+                return
+            self._state = LOCUST_STATE_RUNNING
+            self._taskset_instance = DefaultTaskSet(self)
+            receive(self, gate)
+        except (GreenletExit, StopTest, StopUser):
+            return
         finally:
             self.run_context.leave(self.customer)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from typing import TYPE_CHECKING, Any
 
-from locust.exception import InterruptTaskSet, RescheduleTask, StopUser
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, TaskSet
 
 from loadkit.swarm.gate import Gate
@@ -13,51 +13,46 @@ from loadkit.swarm.gate import Gate
 if TYPE_CHECKING:
     from loadkit.swarm.users import ContactUser
 
-__all__ = ["receive_visitors"]
+__all__ = ["receive"]
+
+_log = logging.getLogger("loadkit")
 
 
-def receive_visitors(user: ContactUser, gate: Gate) -> None:
-    """Give a user one task of ours in place of its own life: to be one visitor after the other.
+def receive(user: ContactUser, gate: Gate) -> None:
+    """Be one visitor after the other, in place of a life of one's own; ends by StopUser or GreenletExit.
 
     A visitor starts as the scenario's `on_start` says, does one of its tasks, drawn by their weights, and leaves as `on_stop` says.
     Between two visitors there is no `wait_time`: who comes when is the schedule's.
     """
-    tasks = list(type(user).tasks)
-    vars(user).update(on_start=_nothing, on_stop=_nothing, tasks=[_visitors(gate, tasks)])
+    while user._state != LOCUST_STATE_STOPPING:
+        user._state = LOCUST_STATE_WAITING  # so that Locust stops one who idles at once
+        gate.enter()
+        user._state = LOCUST_STATE_RUNNING
+        _visit(user, gate)
+    raise StopUser
 
 
-def _nothing() -> None:
-    """The start and the stop of a user who is nobody."""
-
-
-def _visitors(gate: Gate, tasks: list[Any]) -> Callable[[ContactUser], None]:
-    def receive(user: ContactUser) -> None:
-        while user._state != LOCUST_STATE_STOPPING:
-            user._state = LOCUST_STATE_WAITING  # so that Locust stops one who idles at once
-            gate.enter()
-            user._state = LOCUST_STATE_RUNNING
-            _visit(user, gate, tasks)
-        raise StopUser
-
-    return receive
-
-
-def _visit(user: ContactUser, gate: Gate, tasks: list[Any]) -> None:
+def _visit(user: ContactUser, gate: Gate) -> None:
     finished = False
     try:
         user.start_over()
-        type(user).on_start(user)
-        _perform(user, user.random.choice(tasks))
+        user.on_start()
+        _perform(user, user.random.choice(user.tasks))
         finished = True
-    except (InterruptTaskSet, RescheduleTask):
+    except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately):
         finished = True
     except StopUser:
-        finished = not user.run_context.stopping
+        finished = not user.run_context.stopping and user._state != LOCUST_STATE_STOPPING
         if not finished:
             raise
+    except Exception as error:
+        user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
+        if not user.environment.catch_exceptions:
+            raise
+        _log.exception("a visitor's task ended in an exception")
     finally:
         try:
-            type(user).on_stop(user)  # type: ignore[no-untyped-call]
+            user.on_stop()  # type: ignore[no-untyped-call]
         finally:
             user.run_context.leave(user.customer)
             gate.leave(finished=finished)

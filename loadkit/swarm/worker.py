@@ -47,6 +47,9 @@ class Worker:
         environment.loadkit = self.run  # type: ignore[attr-defined]
         self._outbox: list[Interval] = []
         self._keeper = Keeper(self.run, self._outbox.append)
+
+    def begin(self) -> None:
+        """Seat the agents, and tell the master that this worker is there."""
         self.run.start()
         self._runner.send_message(messages.HERE)
 
@@ -84,6 +87,7 @@ class Worker:
 
     def leave(self) -> None:
         """Go before the others do: drained, with everything reported."""
+        self._runner.send_message(messages.LEAVING)
         self.drain()
         self.close()
         self._runner.send_message(messages.LEFT)

@@ -88,7 +88,7 @@ def table(plan: Plan, results: dict[str, Any], customer_kib: float, stamped: dic
 
 def main() -> None:
     """Run the whole bench."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure loadkit on this machine: its receive path, and whole runs.")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure loadkit on this machine, parts and whole.")
     parser.add_argument("--quick", action="store_true", help="fewer events and a shorter run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here")
     args = parser.parse_args()

@@ -44,7 +44,7 @@ def measure(wanted: list[Size], seconds: int) -> list[dict[str, Any]]:
 def _run(folder: Path, scenario: Path, customers: int, agents: int, seconds: int) -> dict[str, Any]:
     """Let the customers come to a sandbox of their own, and watch."""
     folder.mkdir()
-    load = ("-u", str(customers), "-r", str(RATE), "-t", f"{customers // RATE + seconds + 10}s", "--agents", str(agents))
+    load = ("-u", str(customers), "-r", str(RATE), "-t", "5m", "--agents", str(agents))  # ended when it was measured
     with sandbox(folder) as box:
         watched = Watched(folder / "reports", str(scenario), "--target", str(box.target), *load)
         try:
@@ -55,7 +55,6 @@ def _run(folder: Path, scenario: Path, customers: int, agents: int, seconds: int
             time.sleep(seconds)
             ended, used = time.time(), [cpu_s(pid) - was for pid, was in zip(pids, used, strict=True)]
             rss_mib = psutil.Process(pids[0]).memory_info().rss / 2**20
-            watched.finish()
         finally:
             watched.end()
     lines = [line for line in watched.intervals() if began <= line["start"] and line["end"] <= ended]

@@ -70,8 +70,14 @@ class Watched:
         """Return the processes that generate load: so many workers, or with 0 the one process there is."""
         if not count:
             return [self.master.pid]
-        workers = wait_for(lambda: len(found := self.master.children()) >= count and found, f"there were not {count} workers")
+        workers = wait_for(lambda: len(found := self._children()) >= count and found, f"there were not {count} workers")
         return [worker.pid for worker in workers[:count]]
+
+    def _children(self) -> list[psutil.Process]:
+        try:
+            return self.master.children()
+        except psutil.NoSuchProcess:
+            raise SystemExit(f"the run ended at once: {self.process.communicate()[1][-500:]}") from None
 
     def intervals(self) -> list[dict[str, Any]]:
         """Return the intervals that are on the disk by now."""

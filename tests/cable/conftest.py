@@ -11,11 +11,22 @@ import pytest
 
 from loadkit.cable.connection import Cable
 from loadkit.cable.receiver import Receiver
+from loadkit.cable.reconnect import ReconnectPolicy, Waits
 from tests.cable.notes import Notes
 from tests.cable.peer import IDENTIFIER, Peer, Script, ordinary
 
 NEEDLE = b"lk1:"
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
+
+
+def steadily(wait: float) -> ReconnectPolicy:
+    """A policy that always waits as long."""
+
+    def waits(reason: str) -> Waits:
+        while True:
+            yield wait
+
+    return waits
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import pytest
 from loadkit.cable.connection import Cable
 from loadkit.cable.protocol import State
 from loadkit.cable.receiver import Receiver
-from loadkit.cable.reconnect import immediate, policy
-from loadkit.errors import AnswerError, LoadkitError, LocalProtocolError, RemoteProtocolError, SettingsError, TransportError
-from tests.cable.conftest import CERTIFICATE
+from loadkit.cable.reconnect import Waits
+from loadkit.errors import AnswerError, LoadkitError, LocalProtocolError, RemoteProtocolError, TransportError
+from tests.cable.conftest import CERTIFICATE, steadily
 from tests.cable.notes import Notes
 from tests.cable.peer import IDENTIFIER, PING, WELCOME, Conn, Peer, Script, broadcast, confirmation, frame, ordinary
 from tests.support import eventually
@@ -273,11 +273,13 @@ def test_a_cable_that_never_comes_back(server: Server, notes: Notes) -> None:
 
 def test_attempts_to_come_back_follow_the_policy_and_their_failures_are_told(server: Server, notes: Notes) -> None:
     """Each failure has its kind; the gap covers them all."""
-    asked: list[int] = []
+    asked: list[str] = []
+    took: list[float] = []
 
-    def promptly(failed: int) -> float:
-        asked.append(failed)
-        return 0.01
+    def promptly(reason: str) -> Waits:
+        asked.append(reason)
+        while True:
+            took.append((yield 0.01))
 
     scripts = iter([unavailable, answers(None), answers(WELCOMED), ordinary])
     peer, cable = server(reconnect=promptly, connect_timeout=0.5, confirm_timeout=0.3)
@@ -285,25 +287,12 @@ def test_attempts_to_come_back_follow_the_policy_and_their_failures_are_told(ser
     peer.script = lambda conn: next(scripts)(conn)  # noqa: PLW0108 - a script for each connection
     peer.conns[0].finish()
     eventually(lambda: len(notes.of("confirmed")) == 2)
-    assert asked == [0, 1, 2, 3]
+    assert asked == ["eof"]
+    assert len(took) == 3
+    assert 0 < took[0] < took[2]  # the last of them waited for a confirmation
     assert [kind for kind, _ in notes.of("remote_error")] == ["reconnect_http_503", "reconnect_cut", "reconnect_unconfirmed"]
     assert len(notes.of("unconfirmed")) == 1
     assert (notes.of("dropped"), cable.drops) == ([("eof",)], 1)
-
-
-def test_immediate_means_at_once_and_then_with_patience() -> None:
-    """From 1 s doubling to 30 s, jittered so that thousands do not come back in step."""
-    assert immediate(0) == 0.0
-    for failed, longest in [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (60, 30)]:
-        waits = {immediate(failed) for _ in range(50)}
-        assert longest / 2 <= min(waits) < max(waits) <= longest
-
-
-def test_policies_have_names() -> None:
-    """An unknown one is refused in a sentence that lists them."""
-    assert policy("never") is None
-    with pytest.raises(SettingsError, match="immediate, never"):
-        policy("eventually")
 
 
 def test_a_silent_server_makes_a_cable_stale(peers: Peers, cables: Cables, notes: Notes) -> None:
@@ -398,7 +387,7 @@ def test_closing_while_another_greenlet_opens_it(server: Server, receiver: Recei
 
 def test_closing_while_it_tries_to_come_back(server: Server, receiver: Receiver, notes: Notes) -> None:
     """The greenlet that tries is gone with it."""
-    peer, cable = server(reconnect=lambda failed: 0.01)
+    peer, cable = server(reconnect=steadily(0.01))
     cable.open()
     peer.script = unavailable
     peer.conns[0].finish()

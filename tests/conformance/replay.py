@@ -114,7 +114,7 @@ class Replay:
         if body == "<9 raw bytes>":
             raw = b'{"name": '
         elif isinstance(body, str):
-            raw = _multipart(headers["Content-Type"].partition("boundary=")[2])
+            raw = multipart(headers["Content-Type"].partition("boundary=")[2])
         elif body is not None:
             raw = json.dumps(self._proven(json.loads(self._translated(json.dumps(body))))).encode()
         path = self._path(request["path"])
@@ -185,7 +185,7 @@ def _proof(key: str, identifier: str) -> str:
     return hmac.new(key.encode(), identifier.encode(), hashlib.sha256).hexdigest()
 
 
-def _multipart(boundary: str) -> bytes:
+def multipart(boundary: str) -> bytes:
     mark = f"--{boundary}".encode()
     text = b'Content-Disposition: form-data; name="content"\r\n\r\nwith file'
     file = b'Content-Disposition: form-data; name="attachments[]"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + PNG

@@ -236,6 +236,14 @@ def test_settle_gives_open_replies_an_end_and_takes_it_back() -> None:
     assert totals.reply("accepted") == sum(totals.reply(end) for end in ENDS[1:])
 
 
+def test_settle_never_takes_away_what_was_told() -> None:
+    """An interval that never came held attempts: their ends are there, so they were attempted; nothing is undetermined below zero."""
+    totals = Totals()
+    totals.add(Interval(0, 1, 0, 1, {"reply.attempted": 2, "reply.on_time": 6, "reply.undetermined": 1}))
+    assert totals.settle() == 0
+    assert (totals.reply("attempted"), totals.reply("undetermined")) == (7, 1)
+
+
 DECLARED = """reply.response reply.delivery reply.post reply.lag echo.delivery question.delivery answer.wait desk.wait
 cable.connect cable.confirm cable.reconnect cable.presence_echo cable.ping_gap schedule.lag generator.lag generator.read_lag
 cable.open cable.wanted customers desk.waiting

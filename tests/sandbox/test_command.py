@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from loadkit.lifeline import LIFELINE
 from tests.sandbox.client import ask
 
 ENTRY = """
@@ -58,6 +60,20 @@ def test_it_says_where_it_is_and_ends_at_a_signal(started: list[subprocess.Popen
     process.send_signal(number)
     rest, errors = process.communicate(timeout=20)
     assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_it_ends_with_whoever_holds_its_lifeline(started: list[subprocess.Popen[str]]) -> None:
+    """A loadkit that starts one holds a pipe; when that ends, however its holder ended, so does the sandbox."""
+    ours, held = os.pipe()
+    environment = {**os.environ, LIFELINE: str(ours)}
+    process = subprocess.Popen(command("--service", "none"), stdout=subprocess.PIPE, pass_fds=[ours], env=environment, text=True)
+    started.append(process)
+    os.close(ours)
+    assert process.stdout
+    assert ask(json.loads(process.stdout.readline())["host"], "GET", "/api").json()["version"] == "4.2.0"
+    assert process.poll() is None
+    os.close(held)
+    assert process.wait(timeout=20) == 0
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ WRONG = [
     {"deaf": "1%"},
     {"never_confirm": "maybe"},
     {"stall": "long"},
+    {"black_hole": "maybe"},
+    {"slow_accept": "1%:never"},
+    {"never_confirm": "5of4"},
     {"cut": "later"},
     {"drop": "60%", "swap": "60%"},
     {"drop": "6of10", "swap": "6of10"},
@@ -123,4 +126,27 @@ def test_off_removes_and_the_rest_stays() -> None:
     faults.set({"drop": "1%", "deaf": "on", "never_confirm": "50%", "stall": "20s@30s"})
     faults.set({"drop": "off", "deaf": "off", "stall": "off"})
     assert faults.shown() == {"never_confirm": "50%"}
-    assert (faults.deaf, faults.never_confirm, faults.stalled_s()) == (False, 0.5, 0.0)
+    assert (faults.deaf, faults.stalled_s()) == (False, 0.0)
+
+
+def test_connections_and_subscriptions_are_drawn_apart() -> None:
+    """Each of their faults has a draw of its own, exact, and none takes a reply's place."""
+    faults = Faults(5)
+    faults.set({"slow_accept": "3of10:1s", "slow_reader": "4of10:10ms", "never_confirm": "5of10", "drop": "10of10"})
+    waits = [faults.accepted_after_s() for _ in range(20)]
+    pauses = [faults.read_pause_s() for _ in range(20)]
+    silent = [faults.unconfirmed() for _ in range(20)]
+    assert (Counter(waits), Counter(pauses), Counter(silent)) == ({0.0: 17, 1.0: 3}, {0.0: 16, 0.01: 4}, {False: 15, True: 5})
+    assert drawn(faults, 11) == ["drop"] * 10 + [None]
+    assert faults.touched() == {"slow_accept": 3, "slow_reader": 4, "never_confirm": 5}
+
+
+def test_a_black_hole_is_of_one_reply_or_of_everything() -> None:
+    """A share or a count is drawn, "on" is a switch, and each replaces the other."""
+    faults = Faults(1)
+    faults.set({"black_hole": "1of1"})
+    assert (faults.black_hole, faults.shown()) == (False, {"black_hole": "1of1"})
+    faults.set({"black_hole": "on"})
+    assert (faults.black_hole, faults.shown(), drawn(faults, 1)) == (True, {"black_hole": "on"}, [None])
+    faults.set({"black_hole": "off"})
+    assert (faults.black_hole, faults.shown()) == (False, {})

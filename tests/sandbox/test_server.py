@@ -100,6 +100,7 @@ def test_the_state_counts_everything(sandbox: Sandbox, customer: Customer) -> No
         "messages": 3,
         "replies": {"total": 1, "by_fault": {}},
         "requests": 6,
+        "touched": {},
     }
 
 

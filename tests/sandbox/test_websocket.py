@@ -16,7 +16,9 @@ from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import Header, Stream, WebSocket
 
 from loadkit.sandbox import Sandbox
-from loadkit.sandbox.websocket import BIGGEST_MESSAGE, Face, Socket, text_frame
+from loadkit.sandbox.face import Face
+from loadkit.sandbox.faults import Faults
+from loadkit.sandbox.websocket import BIGGEST_MESSAGE, Socket, text_frame
 
 Pair = Callable[..., tuple[Any, socket.socket]]
 SOME = 3000  # frames of 204 bytes: more than a socket pair buffers
@@ -181,7 +183,7 @@ def test_nagle_is_off_on_accepted_sockets() -> None:
         accepted, address = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
-            Face(accepted, address, SimpleNamespace())
+            Face(accepted, address, SimpleNamespace(application=SimpleNamespace(faults=Faults())))
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 

@@ -60,7 +60,7 @@ class Open:
     ) -> None:
         plan = profile.arrivals(rates)
         self.recorder = Noting()
-        self.gate = Gate(Schedule(plan.profile, poisson=plan.poisson, seed=seed), self.recorder, rank=rank, is_full=lambda: is_full)
+        self.gate = Gate(Schedule(plan.profile, poisson=plan.poisson, seed=seed), self.recorder, rank=rank, is_full=lambda _: is_full)
         self.failures: list[Any] = []
         self.users: list[gevent.Greenlet] = []
         self.runner = gevent.spawn(self.gate.run)
@@ -252,7 +252,7 @@ def test_a_gate_that_never_opened_counts_nothing() -> None:
     """A run that stops before the master has opened the schedule offers nobody."""
     recorder = Noting()
     plan = profile.arrivals("5/s")
-    gate = Gate(Schedule(plan.profile, poisson=True, seed=1), recorder, rank=0, is_full=lambda: True)
+    gate = Gate(Schedule(plan.profile, poisson=True, seed=1), recorder, rank=0, is_full=lambda _: True)
     running, user = gevent.spawn(gate.run), gevent.spawn(gate.enter)
     gevent.sleep(0.05)
     gate.close()
