@@ -127,7 +127,7 @@ class Run:
         for moment in self._cuts:
             self.spawn(self._cut_cables, moment)
         openers = [gevent.spawn(self._open_agent, agent) for agent in self.desk.agents]
-        gevent.joinall(openers, timeout=15)
+        gevent.joinall(openers, timeout=5)
         for opener in openers:
             opener.link_exception(self.greenlet_failed)
 
