@@ -262,7 +262,8 @@ class Master:
         """Stop the beat and return the summary. Raises ResultsError."""
         self._over.set()
         self._beat.join()
-        if not self.fleet.present and ended_by == "time":
+        was_lost = any(member.state == LOST for member in self.fleet.members)
+        if not self.fleet.present and (was_lost or ended_by == "time"):
             self.record.fault("workers", "no worker was left before the end")
         self._count_orphans()
         self._write()

@@ -93,10 +93,11 @@ def test_a_signal_in_the_drain_loses_nothing(tmp_path: Path, model: str, process
         box.stop()
 
 
-def test_a_run_that_lost_all_its_workers_ends_void(sandbox: SandboxProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["plain", "stages"])
+def test_a_run_that_lost_all_its_workers_ends_void(sandbox: SandboxProcess, tmp_path: Path, model: str) -> None:
     """Nobody is left to measure: the master does not wait for the end of the run time."""
     results = tmp_path / "reports"
-    process = start(results, "chatty", "--target", str(sandbox.target), *MODELS["plain"], "--processes", "2", "--quiet")
+    process = start(results, "chatty", "--target", str(sandbox.target), *MODELS[model], "--processes", "2", "--quiet")
     workers = workers_of(process.pid)
     eventually(lambda: has_replies(results), within=40)
     for worker in workers:
