@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from loadkit.errors import SettingsError
 
-__all__ = ["count_text", "ms", "per_second", "seconds", "seconds_text", "share", "share_text"]
+__all__ = ["count_text", "iso", "ms", "per_second", "seconds", "seconds_text", "share", "share_text"]
 
 _UNITS = {
     "us": Fraction(1, 1_000_000),
@@ -102,3 +103,8 @@ def share_text(value: float | None) -> str:
 def count_text(value: float | None) -> str:
     """Return a number for a reader with thin groups of thousands: "1 234 567"."""
     return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def iso(unix_us: int, *, precision: str = "milliseconds") -> str:
+    """Return a moment (Unix µs) as ISO 8601 in UTC, ending in Z; `precision` is seconds or milliseconds."""
+    return datetime.fromtimestamp(unix_us / 1e6, UTC).isoformat(timespec=precision).replace("+00:00", "Z")

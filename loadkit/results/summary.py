@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from loadkit import units
@@ -55,8 +54,8 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
                 "kind": row.kind,
                 "where": row.where,
                 "count": row.count,
-                "first": _iso(row.first_us),
-                "last": _iso(row.last_us),
+                "first": units.iso(row.first_us),
+                "last": units.iso(row.last_us),
                 "example": row.example,
             }
             for row in sorted(totals.errors.values(), key=lambda row: -row.count)
@@ -150,7 +149,3 @@ def _metric(histogram: Histogram) -> dict[str, Any]:
     row |= {"max": units.ms(histogram.max_us), "over": histogram.over}
     row |= {"exact": histogram.exact, "bounded": histogram.bounded, "user_space": histogram.user_space}
     return row
-
-
-def _iso(us: int) -> str:
-    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

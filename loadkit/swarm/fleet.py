@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from loadkit import clock
+from loadkit import clock, units
 from loadkit.measure.recorder import Interval
 from loadkit.results.format import WorkerEnd
 
@@ -39,7 +38,7 @@ class Member:
     @property
     def since(self) -> str:
         """When the state began, ISO 8601."""
-        return _iso(self.since_us)
+        return units.iso(self.since_us, precision="seconds")
 
 
 class Fleet:
@@ -82,7 +81,7 @@ class Fleet:
         """Note that a member is lost, since it was last heard, or that it left or is present again, now."""
         now_us = clock.unix_us()
         if member.state == LOST and state == PRESENT:
-            member.silences.append(f"from {member.since} to {_iso(now_us)}")
+            member.silences.append(f"from {member.since} to {units.iso(now_us, precision='seconds')}")
         member.state, member.reason = state, reason
         member.since_us = member.heard_us if state == LOST and member.heard_us else now_us
 
@@ -109,7 +108,3 @@ class Fleet:
             )
             for member in self.members
         ]
-
-
-def _iso(unix_us: int) -> str:
-    return datetime.fromtimestamp(unix_us / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

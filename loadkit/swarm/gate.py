@@ -52,8 +52,7 @@ class Gate:
         def is_full(workers: int) -> bool:
             return environment.runner is not None and environment.runner.user_count >= place.most // max(1, workers)
 
-        schedule = Schedule(plan.profile, poisson=plan.poisson, seed=settings.seed)
-        return cls(schedule, recorder, rank=place.rank, is_full=is_full)
+        return cls(Schedule.of(plan, settings.seed), recorder, rank=place.rank, is_full=is_full)
 
     def open(self, elapsed: float, epochs: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Learn who shares the arrivals and, the first time, begin; `elapsed` is how many seconds ago the schedule did."""

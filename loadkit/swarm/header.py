@@ -11,7 +11,7 @@ from typing import Any
 
 from locust.env import Environment
 
-from loadkit import clock
+from loadkit import clock, units
 from loadkit.results.format import Header
 from loadkit.swarm.look import Look
 from loadkit.swarm.place import seats
@@ -38,7 +38,7 @@ def header_of(
         name="-".join(part for part in (started.strftime("%Y%m%dT%H%M%SZ"), scenario, settings.label) if part),
         scenario=scenario,
         label=settings.label,
-        started=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        started=units.iso(started_us),
         started_us=started_us,
         target=settings.target.public(),
         agents=seats(settings.agent_count, workers),

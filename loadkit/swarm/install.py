@@ -176,7 +176,7 @@ class _Kit:
         on(messages.SHARES, Worker.obey_shares)
         on(messages.DRAIN, Worker.obey_drain)
         on(messages.CLOSE, Worker.obey_close)
-        on(messages.MISROUTED, lambda node, data: node.run.misrouted(data["marker"]))
+        on(messages.MISROUTED, lambda node, data: node.run.ledger.misrouted(data["marker"]))
 
     def _listen_to_workers(self, runner: MasterRunner) -> None:
         def listener(environment: Environment, msg: Any, **_: Any) -> None:

@@ -61,7 +61,7 @@ class Master:
         self.drain = Once(self._drain, self._failed)
         self._tell_places()
         self._shares = Shares()
-        self._schedule = _schedule(settings)
+        self._schedule = Schedule.of(settings.arrivals, settings.seed) if settings.arrivals else None
         self._started = clock.now()
         self._opened: float | None = None
         self._stopped_elapsed = 0.0
@@ -268,8 +268,3 @@ class Master:
         self._count_orphans()
         self._write()
         return self.record.finish(ended_by, workers=self.fleet.ends())
-
-
-def _schedule(settings: RunSettings) -> Schedule | None:
-    plan = settings.arrivals
-    return Schedule(plan.profile, poisson=plan.poisson, seed=settings.seed) if plan else None

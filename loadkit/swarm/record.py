@@ -31,7 +31,6 @@ class Record:
         self._faults: dict[str, str] = {}
         self._stop_us: int | None = None
         self._drained_us: int | None = None
-        self._summary: dict[str, Any] | None = None
         lifeline.tell({"folder": str(self.folder)})
 
     def add(self, interval: Interval) -> None:
@@ -83,9 +82,7 @@ class Record:
         self._drained_us = clock.now_us()
 
     def finish(self, ended_by: str, *, workers: list[WorkerEnd] | None = None) -> dict[str, Any]:
-        """Write what is left, how the run ended and the summary; return the summary. Once only."""
-        if self._summary is not None:
-            return self._summary
+        """Write what is left, how the run ended and the summary; return the summary."""
         self.write()
         for (kind, where), row in self.totals.errors.items():
             if kind == BROKEN:
@@ -99,9 +96,9 @@ class Record:
             workers=workers or [],
         )
         self.totals.settle()
-        self._summary = summarize(self.header, self.totals, end)
+        summary = summarize(self.header, self.totals, end)
         try:
-            gevent.get_hub().threadpool.apply(self._writer.finish, (end, self._summary))
+            gevent.get_hub().threadpool.apply(self._writer.finish, (end, summary))
         except OSError as error:
             raise ResultsError(f"the summary could not be written: {error}") from None
-        return self._summary
+        return summary

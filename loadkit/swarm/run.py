@@ -218,10 +218,6 @@ class Run:
     def _on_back(self, customer: Customer) -> None:
         self.spawn(self.refetch, customer)
 
-    def misrouted(self, marker: str) -> None:
-        """Mark a reply of ours that another worker saw on a cable of its own."""
-        self.ledger.misrouted(marker)
-
     # Agents.
 
     def _agent(self, agent_class: type[Agent], number: int) -> Agent:
@@ -236,26 +232,32 @@ class Run:
         return agent_class(number, self.look.profiles[seat], client, self.new_random("agent"), self.personas.text)
 
     def _open_agent(self, agent: Agent) -> None:
-        profile = agent.profile
-        cable = Cable(
-            self.settings.target.cable_url + CABLE,
-            room_identifier(profile.pubsub_token, account_id=self.look.account, user_id=profile.id),
-            receiver=self.receiver,
-            watcher=self.watch,
-            tag=agent,
-            ssl_context=self.ssl_context,
-        )
+        identifier = room_identifier(agent.profile.pubsub_token, account_id=self.look.account, user_id=agent.profile.id)
         pause = 0.5
         while not self.stopping:
-            try:
-                cable.open()
-            except LoadkitError as error:
-                self.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", "cable of an agent", str(error))
-                gevent.sleep(pause)
-                pause = min(10.0, pause * 2)
-            else:
-                agent.cable = cable
+            agent.cable = self.open_cable(identifier, agent)
+            if agent.cable is not None:
                 return
+            gevent.sleep(pause)
+            pause = min(10.0, pause * 2)
+
+    def open_cable(self, identifier: str, tag: Agent | Customer, *, reconnect: str = "immediate") -> Cable | None:
+        """Open an agent's or a customer's cable; None where that failed, which is counted."""
+        cable = Cable(
+            self.settings.target.cable_url + CABLE,
+            identifier,
+            receiver=self.receiver,
+            watcher=self.watch,
+            tag=tag,
+            ssl_context=self.ssl_context,
+            reconnect=reconnect,
+        )
+        try:
+            cable.open()
+        except LoadkitError as error:
+            self.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", Watch.whose(cable), str(error))
+            return None
+        return cable
 
     def tick(self, second: float) -> None:
         """Look after everything that is due about once a second; `second` is how long the last one took."""

@@ -13,12 +13,9 @@ from locust.exception import StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
 from loadkit import clock
-from loadkit.cable.connection import Cable
 from loadkit.cable.frames import room_identifier
 from loadkit.chat.models import Contact, Conversation
 from loadkit.chat.request import Request
-from loadkit.chat.routes import CABLE
-from loadkit.errors import LoadkitError
 from loadkit.swarm.carrier import Carrier
 from loadkit.swarm.customer import Customer
 from loadkit.swarm.identities import Identity
@@ -160,23 +157,9 @@ class ContactUser(Verbs, FastHttpUser):
         return customer.api.create_contact(name=self.run_context.personas.name(), identifier=customer.identifier)
 
     def _open_cable(self, customer: Customer) -> bool:
-        run = self.run_context
-        cable = Cable(
-            run.settings.target.cable_url + CABLE,
-            room_identifier(customer.contact.pubsub_token if customer.contact else ""),
-            receiver=run.receiver,
-            watcher=run.watch,
-            tag=customer,
-            ssl_context=run.ssl_context,
-            reconnect=run.settings.reconnect,
-        )
-        try:
-            cable.open()
-        except LoadkitError as error:
-            run.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", "cable of a customer", str(error))
-            return False
-        customer.cable = cable
-        return True
+        run, token = self.run_context, customer.contact.pubsub_token if customer.contact else ""
+        customer.cable = run.open_cable(room_identifier(token), customer, reconnect=run.settings.reconnect)
+        return customer.cable is not None
 
     def _pause(self, failures: int) -> int:
         """Wait before the next try, twice as long as before, up to ten seconds."""

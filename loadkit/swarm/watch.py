@@ -122,17 +122,17 @@ class Watch:
     def dropped(self, cable: Cable, reason: str) -> None:
         """Count a drop by its reason."""
         self._recorder.count("cable.dropped")
-        self._recorder.error(f"dropped_{reason}", self._whose(cable))
+        self._recorder.error(f"dropped_{reason}", self.whose(cable))
 
     def unconfirmed(self, cable: Cable) -> None:
         """Count a subscription that was never confirmed."""
         self._recorder.count("cable.unconfirmed")
-        self._recorder.error("unconfirmed", self._whose(cable))
+        self._recorder.error("unconfirmed", self.whose(cable))
 
     def deaf(self, cable: Cable) -> None:
         """Count a cable that is open and pinged and hears nothing."""
         self._recorder.count("cable.deaf")
-        self._recorder.error("deaf", self._whose(cable))
+        self._recorder.error("deaf", self.whose(cable))
 
     def presence_echo(self, cable: Cable, took_us: int) -> None:
         """Time a presence echo."""
@@ -144,12 +144,13 @@ class Watch:
 
     def remote_error(self, cable: Cable, kind: str, text: str) -> None:
         """Count what the server did wrong."""
-        self._recorder.error(kind, self._whose(cable), text)
+        self._recorder.error(kind, self.whose(cable), text)
 
     def failed(self, cable: Cable, error: BaseException) -> None:
         """Take an exception of ours: it voids the run."""
         self._on_failure("cable", f"{type(error).__name__}: {error}")
 
     @staticmethod
-    def _whose(cable: Cable) -> str:
+    def whose(cable: Cable) -> str:
+        """Say where an error of a cable is told: at a customer's or at an agent's."""
         return "cable of an agent" if isinstance(cable.tag, Agent) else "cable of a customer"

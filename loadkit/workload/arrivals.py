@@ -8,7 +8,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from loadkit.workload.profile import Profile
+from loadkit.workload.profile import Plan, Profile
 
 __all__ = ["Schedule", "Shares"]
 
@@ -28,6 +28,11 @@ class Schedule:
     def __init__(self, profile: Profile, *, poisson: bool, seed: int | str) -> None:
         self.profile, self.poisson, self.seed = profile, poisson, seed
         self._rewind()
+
+    @classmethod
+    def of(cls, plan: Plan, seed: int | str) -> Schedule:
+        """Return the schedule of a plan."""
+        return cls(plan.profile, poisson=plan.poisson, seed=seed)
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         """Yield (n, start) in order until the profile ends, which an endless one never does."""
