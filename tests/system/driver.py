@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import eventually
+
+SCENARIO = Path(__file__).parents[2] / "locustfiles" / "chatty.py"
 RAPID = Path(__file__).with_name("rapid.py")
+PUT_FAULT = (
+    "import sys, urllib.request as u; "
+    "u.urlopen(u.Request(sys.argv[1] + '/faults', sys.argv[2].encode(), {'Content-Type': 'application/json'}, method='PUT'))"
+)
 
 
 class SandboxProcess:
@@ -98,3 +106,32 @@ def desk_adds_up(summary: dict[str, Any]) -> bool:
     counters = summary["counters"]
     rest = sum(counters[f"desk.{name}"] for name in ("cancelled", "unpicked", "unsent"))
     return counters["desk.taken"] == summary["replies"]["attempted"] + rest
+
+
+def child_of(pid: int) -> int:
+    """Return the process that `loadkit run` has started."""
+    return int(eventually(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text().split(), within=10)[0])
+
+
+def workers_of(parent: int) -> list[int]:
+    """Return the two workers of a run."""
+    child = child_of(parent)
+
+    def both() -> list[int]:
+        pids = [int(pid) for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
+        return pids if len(pids) == 2 else []
+
+    return eventually(both, within=20)
+
+
+def has_replies(results: Path) -> bool:
+    """Whether a run has written replies already."""
+    files = list(results.glob("*/intervals.jsonl"))
+    return bool(files) and '"reply.on_time"' in files[0].read_text()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

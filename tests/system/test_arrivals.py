@@ -12,9 +12,7 @@ import pytest
 from loadkit.workload import profile
 from loadkit.workload.arrivals import Schedule
 from tests.support import eventually
-from tests.system.driver import SandboxProcess, desk_adds_up, finish, partition_holds, run, start
-from tests.system.test_endings import has_replies
-from tests.system.test_workers import workers_of
+from tests.system.driver import SandboxProcess, desk_adds_up, finish, has_replies, partition_holds, run, start, workers_of
 
 RAPID = ("--agents", "12", "--log-deliveries", "--quiet")
 
@@ -22,7 +20,7 @@ RAPID = ("--agents", "12", "--log-deliveries", "--quiet")
 def intended(text: str, *, seed: int = 1) -> int:
     """Return how many arrivals a whole profile intends."""
     plan = profile.arrivals(text)
-    return sum(1 for _ in Schedule(plan.profile, poisson=plan.poisson, seed=seed))
+    return sum(1 for _ in Schedule.of(plan, seed))
 
 
 def adds_up(summary: dict[str, Any]) -> dict[str, int]:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import RAPID, Finished, SandboxProcess, desk_adds_up, finish, partition_holds, start
-from tests.system.test_endings import has_replies
+from tests.system.driver import RAPID, Finished, SandboxProcess, desk_adds_up, finish, has_replies, partition_holds, start
 
 LOAD = ("-u", "20", "-r", "20", "-t", "14s", "--lost-after", "10s", "--log-deliveries", "--quiet")
 

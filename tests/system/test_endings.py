@@ -10,20 +10,9 @@ import sys
 from pathlib import Path
 
 from tests.support import eventually
-from tests.system.driver import SandboxProcess, finish, partition_holds, run, start
+from tests.system.driver import PUT_FAULT, SandboxProcess, child_of, finish, has_replies, partition_holds, run, start
 
 LOAD = ("-u", "10", "-r", "10", "-t", "60s", "--quiet", "--log-deliveries")
-
-
-def child_of(pid: int) -> int:
-    """Return the process that `loadkit run` has started."""
-    return int(eventually(lambda: Path(f"/proc/{pid}/task/{pid}/children").read_text().split(), within=10)[0])
-
-
-def has_replies(results: Path) -> bool:
-    """Whether a run has written replies already."""
-    files = list(results.glob("*/intervals.jsonl"))
-    return bool(files) and '"reply.on_time"' in files[0].read_text()
 
 
 def test_a_signal_drains_and_exits_130(sandbox: SandboxProcess, tmp_path: Path) -> None:
@@ -55,12 +44,6 @@ def test_a_second_signal_ends_it_at_once(sandbox: SandboxProcess, tmp_path: Path
     process.send_signal(signal.SIGINT)
     assert finish(results, process, within=15).code == 130
     assert not Path(f"/proc/{child}").exists()
-
-
-PUT_FAULT = (
-    "import sys, urllib.request as u; "
-    "u.urlopen(u.Request(sys.argv[1] + '/faults', sys.argv[2].encode(), {'Content-Type': 'application/json'}, method='PUT'))"
-)
 
 
 def test_a_killed_generator_leaves_a_readable_folder(sandbox: SandboxProcess, tmp_path: Path) -> None:

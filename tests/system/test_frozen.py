@@ -13,8 +13,7 @@ import websocket
 
 from loadkit import clock
 from tests.support import eventually
-from tests.system.driver import Finished, SandboxProcess, finish, start
-from tests.system.test_endings import child_of, has_replies
+from tests.system.driver import Finished, SandboxProcess, child_of, finish, has_replies, start
 
 FREEZE_US = 2_000_000
 # Two questions, then silence until both replies are there: nothing of the customer's own can queue behind its replies.

@@ -13,10 +13,20 @@ from pathlib import Path
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import Finished, SandboxProcess, desk_adds_up, finish, partition_holds, run, start
-from tests.system.test_endings import PUT_FAULT, has_replies
-from tests.system.test_web import free_port
-from tests.system.test_workers import SCENARIO, workers_of
+from tests.system.driver import (
+    PUT_FAULT,
+    SCENARIO,
+    Finished,
+    SandboxProcess,
+    desk_adds_up,
+    finish,
+    free_port,
+    has_replies,
+    partition_holds,
+    run,
+    start,
+    workers_of,
+)
 
 MODELS = {
     "stages": ("--stages", "1s:8,60s:8"),

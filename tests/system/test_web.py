@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import tomllib
 import urllib.error
 import urllib.parse
@@ -15,14 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import SandboxProcess, partition_holds, start
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+from tests.system.driver import SandboxProcess, free_port, partition_holds, start
 
 
 class Web:

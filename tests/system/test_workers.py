@@ -14,23 +14,21 @@ from typing import Any
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import Finished, SandboxProcess, desk_adds_up, finish, partition_holds, run, start
-from tests.system.test_endings import child_of, has_replies
-from tests.system.test_web import free_port
+from tests.system.driver import (
+    SCENARIO,
+    Finished,
+    SandboxProcess,
+    desk_adds_up,
+    finish,
+    free_port,
+    has_replies,
+    partition_holds,
+    run,
+    start,
+    workers_of,
+)
 
-SCENARIO = Path(__file__).parents[2] / "locustfiles" / "chatty.py"
 TWO = ("--processes", "2", "-u", "10", "-r", "10", "--quiet", "--log-deliveries")
-
-
-def workers_of(parent: int) -> list[int]:
-    """Return the two workers of a run."""
-    child = child_of(parent)
-
-    def both() -> list[int]:
-        pids = [int(pid) for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
-        return pids if len(pids) == 2 else []
-
-    return eventually(both, within=20)
 
 
 def exact(done: Finished, box: SandboxProcess) -> dict[str, Any]:
