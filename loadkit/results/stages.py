@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadkit import units
 from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
+from loadkit.measure.stamps import Errors
 
-__all__ = ["STAGES", "server_clock", "stages"]
+__all__ = ["STAGES", "against_truth", "server_clock", "stages"]
 
 STAGES = {"lag": "observed", "before_save": "inferred", "after_save": "inferred"}
 """The stages from due to received, in their order, and how each is known."""
+
+CLOSE = 0.05
+"""The share of the truth by which a stage may be off."""
 
 
 def stages(totals: Totals) -> list[dict[str, Any]]:
@@ -42,6 +47,27 @@ def server_clock(totals: Totals) -> dict[str, Any]:
         "uncertainty_max_ms": units.ms(uncertain.max_us),
         "replies": uncertain.count,
     }
+
+
+def against_truth(summary: Mapping[str, Any], true_us: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+    """Return what a summary told of each inferred stage beside what its server says that it was: ms, at p50 and p99.
+
+    `error` is a share of the truth. They agree where it is within five percent, or the difference within what was said to be uncertain
+    (and a millisecond, which is all that most servers' dates tell).
+    """
+    rows = []
+    uncertain_ms = summary["server_clock"]["uncertainty_ms"] or 0.0
+    for name, values in true_us.items():
+        true, told = Errors.of(values), summary["metrics"][f"reply.{name}"]
+        for percentile, true_at_us in (("p50", true.p50), ("p99", true.p99)):
+            told_ms, true_ms = told[percentile], units.ms(true_at_us)
+            if told_ms is None or true_ms is None:
+                continue
+            apart = abs(told_ms - true_ms)
+            row = {"name": name, "percentile": percentile, "count": len(values), "told_ms": told_ms, "true_ms": true_ms}
+            row["error"] = round((told_ms - true_ms) / true_ms, 4) if true_ms > 0 else None
+            rows.append(row | {"agrees": apart <= max(CLOSE * true_ms, uncertain_ms + 1)})
+    return rows
 
 
 def _means(totals: Totals, found: dict[str, Histogram]) -> dict[str, float]:

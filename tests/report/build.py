@@ -58,6 +58,7 @@ class Plan:
     workers: tuple[tuple[str, int | None], ...] = ()
     arrivals: Arrivals | None = None
     stages: str = ""
+    tells_saving: bool = True
     seed: int = 1
 
 
@@ -166,7 +167,9 @@ class _Model:
             reply.refusal = "throttled"
             return
         received = answered - rng.uniform(0.0, 0.006)
-        saved = units.iso(clock.to_unix_us(self.us(received - min(0.008, (received - sent) / 4) * (1 + number % 7) / 4)))
+        saved = plan.tells_saving and units.iso(
+            clock.to_unix_us(self.us(received - min(0.008, (received - sent) / 4) * (1 + number % 7) / 4))
+        )
         if rng.random() < plan.lost:
             if not plan.found_after_s or rng.random() < 0.6:
                 return
@@ -187,7 +190,7 @@ class _Model:
             return
         self.ledger.answered(reply, self.us(at), status=200, message_id=5000 + number, request_id=f"9f1c-{number:08x}")
 
-    def _see(self, reply: Reply, number: int, at: float, quality: str, saved: str) -> None:
+    def _see(self, reply: Reply, number: int, at: float, quality: str, saved: str | bool) -> None:
         self.ledger.seen(reply.marker, reply.subscription, 5000 + number, self.us(at), quality, saved)
         self._frame("message.created", 2300)
         self._frame("conversation.updated", 2900)
