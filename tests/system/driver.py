@@ -25,12 +25,11 @@ PUT_FAULT = (
 class SandboxProcess:
     """`loadkit sandbox` in a process; its truth lies beside its target file."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, program: tuple[str, ...] = ("-m", "loadkit")) -> None:
         self.target, self.truth_file = folder / "target.toml", folder / "truth.jsonl"
         command = [
             sys.executable,
-            "-m",
-            "loadkit",
+            *program,
             "sandbox",
             "--write-target",
             str(self.target),
