@@ -80,8 +80,8 @@ class Run:
         self.ssl_context = _ssl_context(settings)
         self.personas = Personas(Pools.make(settings.seed + self.worker), self.new_random("texts"))
         self.recorder = Recorder(worker=self.worker)
-        self.exchanges = Exchanges(self.recorder)
         self.samples = Samples(environment)
+        self.exchanges = Exchanges(self.recorder, self.samples)
         deadline_us, lost_after_us = round(settings.deadline * 1e6), round(settings.lost_after * 1e6)
         self.ledger = Ledger(self.recorder, deadline_us=deadline_us, lost_after_us=lost_after_us, log=settings.log_deliveries)
         self.watch = Watch(
