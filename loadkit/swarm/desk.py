@@ -228,6 +228,7 @@ class Desk:
 
     def _attempt(self, reply: Reply, customer: Customer) -> None:
         customer.owed -= 1
+        reply.also = tuple(session.key for session in customer.sessions)
         self._ledger.attempt(reply)
 
     def _unanswered(self, reply: Reply, customer: Customer, error: TransportError) -> None:

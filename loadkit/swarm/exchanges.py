@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from loadkit.chat.answers import Answer
 from loadkit.chat.routes import Route
 from loadkit.errors import TransportError
-from loadkit.measure.recorder import Recorder
+from loadkit.measure.recorder import KNOWN_DEFECT, Recorder
 
 if TYPE_CHECKING:
     from loadkit.swarm.samples import Samples
@@ -68,6 +68,10 @@ class Exchanges:
         if kind == "throttled":
             self._recorder.count("throttled")
         self._recorder.error(kind, route, example)
+
+    def defective(self, route: str, text: str) -> None:
+        """Count an answer that a known defect of the server explains: it says nothing of the load, and is no failure."""
+        self._recorder.error(KNOWN_DEFECT, route, text)
 
     def unanswered(self, route: str, kind: str, example: str) -> None:
         """Count an exchange that got no answer: it failed, and has no latency."""
