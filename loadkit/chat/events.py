@@ -34,13 +34,15 @@ FORM, SURVEY = "input_select", "input_csat"
 class MessageCreated(msgspec.Struct, frozen=True, gc=False):
     """What we use of a message as `message.created` carries it.
 
-    `conversation_id` is the display id, `echo_id` comes back as it was posted.
+    `conversation_id` is the display id, `echo_id` comes back as it was posted, `updated_at` is when the message was saved: an ISO date
+    by the server's clock.
     """
 
     id: int
     conversation_id: int
     echo_id: Any = None
     content_type: Any = None
+    updated_at: Any = None
 
 
 class _Message(msgspec.Struct, gc=False):

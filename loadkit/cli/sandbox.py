@@ -38,6 +38,12 @@ def add_parser(subparsers: Any) -> None:
         help="time of a POST: real (default), none, constant:20ms, exponential:20ms, lognormal:20ms,80ms",
     )
     parser.add_argument(
+        "--lock",
+        metavar="SHARE",
+        help="share of a POST's time that holds the one interpreter lock (default: 50/52, as the real server); "
+        "with --lock 0 --service exponential:20ms POSTs meet an M/M/c, c being --http-threads",
+    )
+    parser.add_argument(
         "--fault",
         metavar="NAME=VALUE",
         action="append",
@@ -88,6 +94,7 @@ def _start(args: argparse.Namespace) -> Any:
         http_threads=args.http_threads,
         jobs=args.jobs,
         service=args.service,
+        **({} if args.lock is None else {"lock": args.lock}),
         faults=args.fault,
         truth=args.truth,
         agents=args.agents,

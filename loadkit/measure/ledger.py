@@ -4,18 +4,23 @@
 
 Ends are provisional while a run lasts: a frame that still comes makes a lost reply late, a refetch makes it recovered, and the counters
 are corrected. Where each reply's time went is subtracted here, once. All stamps are monotonic microseconds.
+
+Longer than other modules, because ends, marks and copies change the same counters for the same reply, and only together do they add up.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from loadkit.measure.histogram import QUALITIES
 from loadkit.measure.metrics import ENDS
 from loadkit.measure.pending import Pending
 from loadkit.measure.recorder import Recorder
 from loadkit.measure.reply import Reply
+from loadkit.measure.stages import Stages
 
 __all__ = ["Ledger"]
 
@@ -47,6 +52,7 @@ class Ledger:
         self.expected: Callable[[str], Reply | None] = self._replies.get
         """Returns the reply with this marker whose frame or copies may come, None where there is none."""
         self.last_seen_us = 0
+        self.stages = Stages(recorder)
         self._into = {
             quality: tuple(recorder.into(name, quality) for name in ("reply.response", "reply.delivery", "answer.wait"))
             for quality in QUALITIES
@@ -121,8 +127,10 @@ class Ledger:
             reply.undecided, reply.refusal = False, ""
         self._judge(reply)
 
-    def seen(self, marker: str, subscription: str, message_id: int, received_us: int, quality: str) -> Reply | None:
+    def seen(self, marker: str, subscription: str, message_id: int, received_us: int, quality: str, saved: Any = None) -> Reply | None:
         """Note a `message.created` frame with one of our replies' markers; return the reply, None if it is not (any more) expected.
+
+        `saved` is what the frame says of when the message was saved.
 
         The reply is returned whatever the cable: its own, a further session's, or another contact's (`misrouted`).
         """
@@ -131,6 +139,7 @@ class Ledger:
         reply = self._replies.get(marker)
         if reply is None or reply.received_us is not None or subscription != reply.subscription:
             return self._seen_besides(reply, subscription, message_id)
+        reply.saved = saved
         self._deliver(reply, message_id, received_us, quality)
         return reply
 
@@ -160,14 +169,22 @@ class Ledger:
         response_us = received_us - reply.due_us
         response(response_us)
         if response_us > self._recorder.happenings.slow_above_us:
-            self._recorder.slow(response_us, reply.facts)
+            self._recorder.slow(response_us, partial(self.stages.facts, reply))
         if reply.sent_us is not None:
             delivery(received_us - reply.sent_us)
+            self.stages.reply(reply)
         if reply.asked_us is not None:
             wait(received_us - reply.asked_us)
         if reply.refusal and reply.refusal not in _SILENT:
             self._mark(reply, "unasked")
         self._reach(reply, "on_time" if response_us <= self.deadline_us else "late")
+
+    def shown_to_agent(self, marker: str, received_us: int, quality: str) -> None:
+        """Note a reply's frame on an agent's cable; its first one is timed."""
+        reply = self._replies.get(marker)
+        if reply is not None and reply.sent_us is not None and not reply.shown_to_agent:
+            reply.shown_to_agent = True
+            self._recorder.latency("reply.agent_copy", received_us - reply.sent_us, quality)
 
     def _copy(self, reply: Reply, subscription: str) -> None:
         """Take a frame on another verified subscription of the same contact."""
@@ -297,6 +314,7 @@ class Ledger:
 
     def tick(self, now_us: int) -> None:
         """Declare lost what is overdue, and retire what can have no more copies; call it about once a second."""
+        self.stages.fold(now_us)
         horizon = now_us - self.lost_after_us
         for reply in [r for r in self._unsettled if r.sent_us is not None and r.lost_from_us <= horizon]:
             self._judge(reply, now_us)
@@ -337,6 +355,8 @@ class Ledger:
 
     def close(self, now_us: int) -> None:
         """End the run: what has no end and is too young to be lost becomes undetermined, and every line is written."""
+        self.stages.fold(now_us)
+        self.stages.settle()
         for reply in list(self._unsettled):
             self._judge(reply, now_us)
             if reply.end is None:

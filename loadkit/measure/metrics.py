@@ -29,8 +29,8 @@ class Metric:
 
     @property
     def adds_up(self) -> bool:
-        """Whether a gauge of several workers is their sum; what is said of one generator process is the highest of them."""
-        return not self.name.startswith("generator.")
+        """Whether a gauge of several workers is their sum; what is said of one process is the highest of them."""
+        return not self.name.startswith(("generator.", "clock."))
 
 
 def _metrics(kind: str, **texts: str) -> tuple[Metric, ...]:
@@ -43,6 +43,9 @@ LATENCIES = _metrics(
     reply__delivery="from when a reply was sent to its frame on the customer's cable",
     reply__post="from when a reply was sent to the answer of its POST",
     reply__lag="from when a reply was due to when it was sent: a busy generator, or all the agent's connections in use",
+    reply__before_save="from when a reply was sent to when the server saved it, by its own clock: inferred",
+    reply__after_save="from when the server saved a reply to its frame on the customer's cable: inferred",
+    reply__agent_copy="from when a reply was sent to its first frame on an agent's cable of the same process",
     echo__delivery="from when a customer's message was sent to its own frame on the customer's own cable",
     question__delivery="from when a customer's message was sent to its frame on an agent's cable",
     answer__wait="from when a customer's message was sent to the reply's frame: what a person waits, the agent's thinking included",
@@ -53,6 +56,7 @@ LATENCIES = _metrics(
     cable__presence_echo="from update_presence to its presence.update frame",
     cable__ping_gap="from one ping to the next on the same socket",
     schedule__lag="from an arrival's intended start to its start",
+    clock__uncertainty="by how much the moment of saving that was inferred for a reply may be off at most",
     generator__lag="how late the generator's own loop woke up",
     generator__read_lag="from the kernel's receive stamp to the moment loadkit read the bytes",
 )
@@ -99,6 +103,7 @@ GAUGES = _metrics(
     customers="customers present",
     customers__wanted="customers that Locust was asked for",
     desk__waiting="questions waiting for a free agent",
+    clock__offset="milliseconds that the server's clock is ahead of the generator's, as far as its messages tell",
     generator__cpu="share of one core that the generator used",
     generator__open_files="open files of the generator",
 )

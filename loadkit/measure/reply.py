@@ -40,7 +40,9 @@ class Reply:
         "refusal",
         "refused_as",
         "request_id",
+        "saved",
         "sent_us",
+        "shown_to_agent",
         "status",
         "subscription",
         "unanswered",
@@ -86,6 +88,9 @@ class Reply:
         self.refetched = False
         self.refetched_ids: set[int] | None = None
         self.quality = ""
+        self.saved: Any = None
+        """When the server saved it, as its frame says it."""
+        self.shown_to_agent = False
         self.end: str | None = None
         self.marks: tuple[str, ...] = ()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure.recorder import KNOWN_DEFECT
+from loadkit.report import stages
 from loadkit.report.sentences import many, waiting_share
 from loadkit.results.reader import Run
 
@@ -30,6 +31,10 @@ PLACES = {
 """Sections of the page that a hint may point to, by their anchors."""
 
 _SLOW_MS = 1000.0
+_SUSPECTS = {
+    "before_save": "before the server had saved the reply: its web processes, their threads or the database are the first suspects.",
+    "after_save": "after the server had saved the reply: look at its background jobs (the queue that broadcasts) and cable workers.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +195,18 @@ def _waited_to_be_sent(facts: _Facts) -> Hint | None:
     )
 
 
+def _stage(facts: _Facts) -> Hint | None:
+    """Say on which side of the saving most of the time went, where that is known well enough."""
+    found = stages.slowest_stage(facts.summary)
+    if found is None or found[0] not in _SUSPECTS or found[1] < 0.5 or facts.p("reply.response", "p95") < _SLOW_MS / 2:
+        return None
+    name, share = found
+    return Hint(f"{units.share_text(round(share, 2))} of the time passed {_SUSPECTS[name]}", "where")
+
+
 def _jobs_behind(facts: _Facts) -> Hint | None:
     delivery, post = facts.p("reply.delivery", "p95"), facts.p("reply.post", "p95")
-    if delivery < _SLOW_MS / 2 or delivery < 3 * post:
+    if _stage(facts) is not None or delivery < _SLOW_MS / 2 or delivery < 3 * post:
         return None
     return Hint(
         f"The server accepted replies in {_ms(post)} at p95, yet their frames took {_ms(delivery)}: look at its background jobs "
@@ -203,7 +217,7 @@ def _jobs_behind(facts: _Facts) -> Hint | None:
 
 def _slow_posts(facts: _Facts) -> Hint | None:
     post = facts.p("reply.post", "p95")
-    if post < _SLOW_MS:
+    if _stage(facts) is not None or post < _SLOW_MS:
         return None
     return Hint(f"Accepting a reply took the server {_ms(post)} at p95: its web processes or threads are the first suspects.", "http")
 
@@ -303,6 +317,7 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _cap,
     _no_idle_user,
     _waited_to_be_sent,
+    _stage,
     _jobs_behind,
     _slow_posts,
     _few_agents,

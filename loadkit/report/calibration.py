@@ -23,7 +23,20 @@ def run_lines(judged: dict[str, Any], *, stamps: bool = True) -> list[str]:
             for quality, row in ((quality, judged["errors"][quality]) for quality in QUALITIES)
         ]
         lines += _columns([heads, *rows])
-    return lines + _count_lines(judged)
+    return lines + _count_lines(judged) + (_stage_lines(judged) if stamps else [])
+
+
+def _stage_lines(judged: dict[str, Any]) -> list[str]:
+    """Return the lines about where the time went; none where the truth does not tell when replies were saved."""
+    rows = [
+        [
+            f"  {row['name']} {row['percentile']}",
+            *(f"{row[name]:,.2f} ms" for name in ("told_ms", "true_ms")),
+            units.share_text(row["error"]),
+        ]
+        for row in judged["stages"]
+    ]
+    return ["", *_columns([["where the time went", "told", "true", "error"], *rows])] if rows else []
 
 
 def _count_lines(judged: dict[str, Any]) -> list[str]:

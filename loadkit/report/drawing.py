@@ -31,6 +31,9 @@ COLOURS = {
     "refused": "#66727f",
     "wanted": "#8b95a1",
     "offered": "#b3bac2",
+    "lag": "#8b95a1",
+    "before_save": "#2f7fd6",
+    "after_save": "#d9662b",
     "started": "#2f7fd6",
     "finished": "#d9662b",
 }

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS, MARKS
-from loadkit.report import arrivals, replies, sentences, storm, tables, workers
+from loadkit.report import arrivals, replies, sentences, stages, storm, tables, workers
 from loadkit.report.advice import PLACES, advice
 from loadkit.report.charts import charts
 from loadkit.report.drawing import COLOURS
@@ -41,6 +41,8 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         marks={mark: summary["replies"][mark] for mark in MARKS},
         arrivals=arrivals.sums(summary),
         storm=storm.table(run, summary),
+        stages=stages.parts(summary),
+        stages_trust=stages.trust(summary),
         colours=COLOURS,
         tables=_tables(run, summary),
         plotly=Markup(get_plotlyjs()),
@@ -63,8 +65,9 @@ def _tables(run: Run, summary: dict[str, Any]) -> dict[str, tables.Table]:
         "thresholds": tables.thresholds(summary),
         "reasons": tables.reasons(summary),
         "headline": tables.headline(summary),
+        "stages": stages.table(summary),
         "legs": tables.legs(summary),
-        "latencies": tables.latencies(summary),
+        "latencies": tables.latencies(summary, but=stages.STAGE_METRICS),
         "http": tables.http(summary),
         "errors": tables.errors(summary),
         "slowest": replies.slowest(run),

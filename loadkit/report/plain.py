@@ -6,7 +6,7 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure.metrics import ENDS
-from loadkit.report import arrivals, sentences, tables
+from loadkit.report import arrivals, sentences, stages, tables
 from loadkit.report.advice import advice
 from loadkit.results.reader import Run
 
@@ -17,7 +17,7 @@ _MOST_DOUBTS = 4
 
 def text(run: Run, summary: dict[str, Any]) -> str:
     """Return the summary as lines of text; the first alone says verdict, validity and why."""
-    facts, replies, arrived = summary["run"], summary["replies"], arrivals.sums(summary)
+    facts, replies, arrived, where = summary["run"], summary["replies"], arrivals.sums(summary), stages.text(summary)
     state = f"{summary['verdict']} ({summary['validity']['state']}), exit code {summary['exit_code']}"
     ends = " + ".join(f"{units.count_text(replies[end])} {end.replace('_', ' ')}" for end in ENDS[1:])
     attempted, accepted, refused = (units.count_text(replies[name]) for name in ("attempted", "accepted", "refused"))
@@ -34,6 +34,7 @@ def text(run: Run, summary: dict[str, Any]) -> str:
         f"{accepted} accepted = {ends}",
         *([copies] if (copies := sentences.copies(summary)) else []),
         *([arrivals.text(arrived)] if arrived else []),
+        *([where] if where else []),
         "",
         *(f"- {hint.text}" for hint in advice(run, summary)),
         "",

@@ -75,9 +75,9 @@ def legs(summary: dict[str, Any]) -> Table:
     return _latency_table(summary, LEGS, "leg")
 
 
-def latencies(summary: dict[str, Any]) -> Table:
-    """Return every other latency that has values."""
-    others = [name for name in summary["metrics"] if name not in LEGS and not name.startswith("http.")]
+def latencies(summary: dict[str, Any], *, but: Sequence[str]) -> Table:
+    """Return every other latency that has values, but those that are told elsewhere."""
+    others = [name for name in summary["metrics"] if name not in LEGS and name not in but and not name.startswith("http.")]
     return _latency_table(summary, [name for name in others if summary["metrics"][name]["count"]], "metric")
 
 

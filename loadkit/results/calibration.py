@@ -14,6 +14,7 @@ from loadkit.measure.stamps import Errors, clock_offset_us
 from loadkit.results import counts
 from loadkit.results.deliveries import Delivery, read_deliveries
 from loadkit.results.reader import read
+from loadkit.results.stages import against_truth
 from loadkit.results.summary import summary_of
 from loadkit.results.truth import Told, read_truth
 
@@ -44,11 +45,13 @@ def calibrate(path: Path, truth_path: Path, *, bounds: Bounds, last_s: float | N
     deadline_us = round(deadline * 1e6) if isinstance(deadline, int | float) else None
     compared = counts.compare(rows, truth, deadline_us=deadline_us, offset_us=offset_us or 0)
     summary = summary_of(run)
+    stages = against_truth(summary, _true_stages(rows, told, offset_us or 0))
     classes = {quality: Errors.of(errors[quality]) for quality in QUALITIES}
     reasons = [
         *({"name": reason["name"], "text": reason["text"]} for reason in summary["validity"]["reasons"]),
         *_doubts_of_stamps(classes, offset_us, bounds),
         *_doubts_of_counts(compared, rows, summary["replies"]),
+        *_doubts_of_stages(stages),
     ]
     stop_us = run.header.started_us + round(run.seconds * 1e6)
     since_us = stop_us - round(last_s * 1e6) if last_s else None
@@ -63,6 +66,7 @@ def calibrate(path: Path, truth_path: Path, *, bounds: Bounds, last_s: float | N
         "replies": summary["replies"],
         "errors": {quality: _public(errors) for quality, errors in classes.items()},
         "bounds": asdict(bounds),
+        "stages": stages,
         "clock_offset_us": offset_us,
         "counts": compared.public(),
         "counters": {name: summary["counters"].get(name, 0) for name in ("cable.dropped", "cable.opened")},
@@ -85,6 +89,18 @@ def _errors(rows: Sequence[Delivery], told: dict[str, Told]) -> dict[str, list[i
         if written and row.received_us is not None and row.quality in errors:
             errors[row.quality].append(row.received_us - written[0])
     return errors
+
+
+def _true_stages(rows: Sequence[Delivery], told: dict[str, Told], offset_us: int) -> dict[str, list[int]]:
+    """Return how long every reply really took until it was saved and from then on, in µs; nothing where the truth does not tell."""
+    true: dict[str, list[int]] = {"before_save": [], "after_save": []}
+    for row in rows:
+        line = told.get(row.marker)
+        if line is not None and line.saved is not None and row.sent_us is not None and row.received_us is not None:
+            saved_us = line.saved.unix_us + offset_us
+            true["before_save"].append(saved_us - row.sent_us)
+            true["after_save"].append(row.received_us - saved_us)
+    return true
 
 
 def _public(errors: Errors) -> dict[str, Any]:
@@ -116,6 +132,18 @@ def _doubts_of_stamps(classes: dict[str, Errors], offset_us: int | None, bounds:
         if abs(value) > bound:
             doubts.append({"name": f"error.{name}", "text": f"the error of exact stamps is {value:,} µs at {name}, above {bound:,} µs"})
     return doubts
+
+
+def _doubts_of_stages(stages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {
+            "name": f"stages.{row['name']}",
+            "text": f"{row['name']} was told as {row['told_ms']:,.1f} ms at {row['percentile']} and took {row['true_ms']:,.1f} ms: more "
+            "than the uncertainty that was told with it",
+        }
+        for row in stages
+        if not row["agrees"]
+    ]
 
 
 def _doubts_of_counts(compared: counts.Counts, rows: Sequence[Delivery], replies: dict[str, int]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from loadkit.measure.histogram import Histogram
 from loadkit.measure.metrics import COUNTERS, ENDS, LATENCIES, MARKS
 from loadkit.measure.recorder import Totals
 from loadkit.measure.workers import WorkerTotals
+from loadkit.results import stages
 from loadkit.results.format import End, Header
 from loadkit.results.reader import Run
 
@@ -60,6 +61,8 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
             }
             for row in sorted(totals.errors.values(), key=lambda row: -row.count)
         ],
+        "stages": stages.stages(totals),
+        "server_clock": stages.server_clock(totals),
         "workers": _workers(totals, end),
     }
 

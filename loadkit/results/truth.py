@@ -31,7 +31,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """What a server did to one reply.
 
     `marker` is the reply's echo_id as it came (or its source_id: they are the same); `written` has an entry for each frame that left, none
-    where none did. Without the key `status` the reply counts as accepted; without the key `fault` nothing is known of faults.
+    where none did. Without the key `status` the reply counts as accepted; without the key `fault` nothing is known of faults,
+    and without `saved` nothing of where the time went.
     """
 
     marker: Any
@@ -40,6 +41,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     status: int | msgspec.UnsetType | None = msgspec.UNSET
     fault: str | msgspec.UnsetType | None = msgspec.UNSET
     requested: Moment | None = None
+    saved: Moment | None = None
 
     @property
     def copies(self) -> list[Written]:

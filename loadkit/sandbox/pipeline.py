@@ -2,6 +2,7 @@
 and job workers behind. It waits with gevent's timers and burns no CPU; what the work *is* comes in as callables.
 
 One POST takes about 52 ms of which 50 hold the lock, so one process saturates near 18 replies a second whatever the number of threads.
+Where nothing holds the lock (`lock=0`) and times are exponential, POSTs meet a textbook's M/M/c of `http_threads` servers.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ from gevent.pool import Pool
 from gevent.queue import SimpleQueue
 
 from loadkit import clock
+from loadkit.errors import SettingsError
+from loadkit.sandbox.pauses import Pauses
 from loadkit.sandbox.service import GET, Kind, Service
+from loadkit.units import share
 
-__all__ = ["BROADCAST", "DISPATCH", "REBUILD", "STATUS", "Pipeline"]
+__all__ = ["BROADCAST", "DISPATCH", "HELD", "REBUILD", "STATUS", "Pipeline", "held_share"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-HELD = 50 / 52  # the share of a POST's time that holds the interpreter lock
-SAVED = 0.75  # the share of the held time after which the row is saved and its jobs are queued
+HELD = 50 / 52  # the share of a request's time that holds the interpreter lock, from its beginning on
+SAVED = 0.75  # the share of its time after which the row is saved and its jobs are queued, whatever is held
 CABLE_WORKERS = 4
-COMMAND_HELD = 0.7  # the rest of a cable command waits for the database and Redis, so that a later one may overtake it
+COMMAND_HELD = 0.73  # of HELD; the rest of a cable command waits for the database and Redis, so that a later one may overtake it
 MOST_COMMANDS = 20_000  # waiting for a cable worker; beyond that sockets are read no further
 
 BROADCAST = Kind(0.004, 0.008)  # payload frozen in the request, published once a recipient
@@ -39,11 +43,33 @@ COMMAND = Kind(0.003, 0.006)
 PUBLISH_S = 0.00043  # each further recipient of one broadcast
 
 
-class Pipeline:
-    """The queues of one server; everything runs on the hub that calls `start`."""
+def held_share(text: str | float) -> float:
+    """Return the share of a request's time that is to hold the lock, of "0", "0.5" or "50%". Raises SettingsError."""
+    value = share(text)
+    if value > 1:
+        raise SettingsError(f"{text} of a request's time cannot hold the lock: write a share from 0 to 1, or from 0% to 100%")
+    return value
 
-    def __init__(self, service: Service, *, http_threads: int, jobs: int, seed: int) -> None:
+
+class Pipeline:
+    """The queues of one server; everything runs on the hub that calls `start`.
+
+    `lock` is the share (0 to 1) of a request's time that holds the one interpreter lock; `pauses` makes what a queue waits with.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        http_threads: int,
+        jobs: int,
+        seed: int,
+        lock: float = HELD,
+        pauses: Callable[[], Pauses] = Pauses,
+    ) -> None:
         self._service = service
+        self._held = lock
+        self._requests, self._work = pauses(), pauses()
         self._rng = random.Random(f"pipeline {seed}")
         self._threads = BoundedSemaphore(http_threads)
         self._lock = BoundedSemaphore(1)
@@ -55,7 +81,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the job workers."""
-        self._workers = [gevent.spawn(self._work) for _ in range(self._number)]
+        self._workers = [gevent.spawn(self._run_jobs) for _ in range(self._number)]
 
     def stop(self) -> None:
         """End the job workers; what is still queued is not done."""
@@ -73,18 +99,39 @@ class Pipeline:
         with self._threads:
             began = clock.now_us()
             total = self._service.other(GET, self._rng) if method == "GET" else self._service.post(self._rng)
+            return self._serve(total, action), began
+
+    def _serve(self, total: float, action: Callable[[], _T]) -> _T:
+        """Take `total` seconds, the first of them under the lock, and act on the way."""
+        held, saved, pause = total * self._held, total * SAVED, self._requests
+        if held >= saved:
             with self._lock:
-                gevent.sleep(total * HELD * SAVED)
-                result = action()
-                gevent.sleep(total * HELD * (1 - SAVED))
-            gevent.sleep(total * (1 - HELD))
-        return result, began
+                pause.take(saved)
+                result = pause.during(action)
+                pause.take(held - saved)
+            pause.take(total - held)
+            return result
+        self._hold(held)
+        pause.take(saved - held)
+        result = pause.during(action)
+        pause.take(total - saved)
+        return result
+
+    def _hold(self, seconds: float) -> None:
+        """Take some time under the lock; none where nothing holds it, which then waits for nobody."""
+        if seconds > 0:
+            with self._lock:
+                self._requests.take(seconds)
 
     def handshake(self) -> None:
         """Take the time of a cable's handshake, which needs a thread and the lock like any request."""
         if not self._service.instant:
-            with self._threads, self._lock:
-                gevent.sleep(self._service.other(HANDSHAKE, self._rng))
+            with self._threads:
+                self._share(self._service.other(HANDSHAKE, self._rng), self._held)
+
+    def _share(self, total: float, held: float) -> None:
+        self._hold(total * held)
+        self._requests.take(total * (1 - held))
 
     def command(self, action: Callable[[], None]) -> None:
         """Hand a cable command to the cable workers, which keep no order, not even that of one socket."""
@@ -95,10 +142,7 @@ class Pipeline:
 
     def _on_cable_worker(self, action: Callable[[], None]) -> None:
         with self._cable_workers:
-            total = self._service.other(COMMAND, self._rng)
-            with self._lock:
-                gevent.sleep(total * COMMAND_HELD)
-            gevent.sleep(total * (1 - COMMAND_HELD))
+            self._share(self._service.other(COMMAND, self._rng), self._held * COMMAND_HELD)
             action()
 
     def queue(self, kind: Kind, job: Callable[[], None], *, recipients: int = 1) -> None:
@@ -106,11 +150,11 @@ class Pipeline:
         more = PUBLISH_S * recipients if kind is not DISPATCH else 0.0
         self._jobs.put((Kind(kind.median + more, kind.p95 + more), job))
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while True:
             kind, job = self._jobs.get()
             if not self._service.instant:
-                gevent.sleep(self._service.other(kind, self._rng))
+                self._work.take(self._service.other(kind, self._rng))
             try:
                 job()
             except Exception:  # noqa: BLE001 - one broken job must not end its worker

@@ -31,7 +31,7 @@ from loadkit.sandbox.dialect import PRESENT, dialect
 from loadkit.sandbox.face import Face
 from loadkit.sandbox.faults import Faults
 from loadkit.sandbox.front import Front
-from loadkit.sandbox.pipeline import Pipeline
+from loadkit.sandbox.pipeline import HELD, Pipeline, held_share
 from loadkit.sandbox.presence import Presence
 from loadkit.sandbox.router import Router
 from loadkit.sandbox.service import Service
@@ -52,7 +52,8 @@ class Sandbox:
     """A OneHash Chat small enough to trust. Raises SettingsError for a service, fault or dialect that cannot be read.
 
     `faults` are texts like "drop=1%"; `truth` a file that gets one JSON line a reply attempt; `agents` the number of agents besides
-    the administrator; `hmac_mandatory` makes the target name the inbox that demands a proof of identity; `release` is the dialect it
+    the administrator; `lock` the share of a request's time that holds the interpreter lock ("0", "50%"; default: as the real server);
+    `hmac_mandatory` makes the target name the inbox that demands a proof of identity; `release` is the dialect it
     speaks, "4.2.0" or "3.0.0"; `throttle` how many requests a minute one address may send;
     `recording_layout` prepares the account as the recorded one was. Not for a monkey-patched process.
     """
@@ -67,6 +68,7 @@ class Sandbox:
         http_threads: int = 5,
         jobs: int = 10,
         service: str = "real",
+        lock: str | float = HELD,
         faults: Iterable[str] = (),
         truth: str | Path | None = None,
         agents: int = 3,
@@ -89,7 +91,7 @@ class Sandbox:
         self._faults = Faults(seed)
         self._service = Service.parse(service)
         self._throttle = Throttle(throttle, safe=self._dialect is PRESENT)
-        self._queues = {"http_threads": http_threads, "jobs": jobs, "seed": seed}
+        self._queues: dict[str, Any] = {"http_threads": http_threads, "jobs": jobs, "seed": seed, "lock": held_share(lock)}
         self.truth = Path(truth) if truth else None
         self._thread: threading.Thread | None = None
         self._ready = threading.Event()

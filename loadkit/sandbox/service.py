@@ -64,8 +64,17 @@ class Service:
         return self.typical
 
     def other(self, kind: Kind, rng: random.Random) -> float:
-        """Return the seconds that one piece of other work takes, in proportion to the POST."""
-        return 0.0 if self.instant else _lognormal(rng, kind.median, kind.p95) * self.typical / REAL_POST_S
+        """Return the seconds that one piece of other work takes, in proportion to the POST.
+
+        With exponential POSTs it is exponential too, its kind's median being its mean: each kind of work, and each queue as far as
+        one kind fills it, is then an M/M/c. With constant POSTs it varies all the same.
+        """
+        if self.instant:
+            return 0.0
+        scale = self.typical / REAL_POST_S
+        if self.shape == "exponential":
+            return rng.expovariate(1 / (kind.median * scale))
+        return _lognormal(rng, kind.median, kind.p95) * scale
 
 
 def _lognormal(rng: random.Random, median: float, p95: float) -> float:

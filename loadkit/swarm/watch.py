@@ -63,13 +63,14 @@ class Watch:
             self._to_session(tag, echo, message, received_us, quality)
         elif self.desk is not None:
             self.desk.seen(echo, received_us, quality)
+            self._ledger.shown_to_agent(echo, received_us, quality)
 
     def _to_customer(self, customer: Customer, echo: str, message: MessageCreated, received_us: int, quality: str) -> None:
         """Take a message's frame from a customer's cable: nearly always an expected reply, so nothing else is looked at before."""
         reply = self._expected(echo)
         if reply is not None:
             was_told = reply.received_us is not None
-            self._ledger.seen(echo, customer.key, message.id, received_us, quality)
+            self._ledger.seen(echo, customer.key, message.id, received_us, quality, message.updated_at)
             if not was_told and reply.received_us is not None:
                 self._response(received_us - reply.due_us)
                 customer.unanswered.discard(echo)
@@ -86,6 +87,7 @@ class Watch:
             self._ledger.newest(customer.key, message.conversation_id, message.id)
             self._recorder.latency("echo.delivery", received_us - sent_us, quality)
             self._samples.cable("echo.delivery", received_us - sent_us)
+            self._ledger.stages.question(message.updated_at, sent_us, received_us)
             customer.notify()
             return True
         return self._is_of_this_run(customer.key, echo, message, received_us, quality)

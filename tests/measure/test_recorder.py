@@ -255,7 +255,8 @@ def test_the_catalogue_is_the_one_that_others_script_against() -> None:
     kinds = {"latency": LATENCIES, "counter": COUNTERS, "gauge": GAUGES}
     assert all(metric.kind == kind for kind, metrics in kinds.items() for metric in metrics)
     assert set(DECLARED.split()) | {f"reply.{name}" for name in (*ENDS, *MARKS)} <= set(CATALOGUE)
-    assert [metric.name for metric in LATENCIES] == DECLARED.split()[:16]
+    further = ["reply.before_save", "reply.after_save", "reply.agent_copy", "clock.uncertainty"]
+    assert [metric.name for metric in LATENCIES if metric.name not in further] == DECLARED.split()[:16]
     assert len(CATALOGUE) == len(LATENCIES) + len(COUNTERS) + len(GAUGES)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from loadkit import clock
+from loadkit import clock, units
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import MASTER, Interval, Recorder
 from loadkit.measure.reply import Reply
@@ -58,6 +58,7 @@ class Plan:
     workers: tuple[tuple[str, int | None], ...] = ()
     arrivals: Arrivals | None = None
     stages: str = ""
+    tells_saving: bool = True
     seed: int = 1
 
 
@@ -166,14 +167,17 @@ class _Model:
             reply.refusal = "throttled"
             return
         received = answered - rng.uniform(0.0, 0.006)
+        saved = plan.tells_saving and units.iso(
+            clock.to_unix_us(self.us(received - min(0.008, (received - sent) / 4) * (1 + number % 7) / 4))
+        )
         if rng.random() < plan.lost:
             if not plan.found_after_s or rng.random() < 0.6:
                 return
             received = sent + plan.found_after_s
         quality = "bounded" if rng.random() < 0.01 else "exact"
-        self.at(received, lambda: self._see(reply, number, received, quality))
+        self.at(received, lambda: self._see(reply, number, received, quality, saved))
         if rng.random() < plan.duplicates:
-            self.at(received + 0.1, lambda: self._see(reply, number, received + 0.1, quality))
+            self.at(received + 0.1, lambda: self._see(reply, number, received + 0.1, quality, saved))
 
     def _answer(self, reply: Reply, number: int, at: float, post: float) -> None:
         record = self.recorder
@@ -186,8 +190,8 @@ class _Model:
             return
         self.ledger.answered(reply, self.us(at), status=200, message_id=5000 + number, request_id=f"9f1c-{number:08x}")
 
-    def _see(self, reply: Reply, number: int, at: float, quality: str) -> None:
-        self.ledger.seen(reply.marker, reply.subscription, 5000 + number, self.us(at), quality)
+    def _see(self, reply: Reply, number: int, at: float, quality: str, saved: str | bool) -> None:
+        self.ledger.seen(reply.marker, reply.subscription, 5000 + number, self.us(at), quality, saved)
         self._frame("message.created", 2300)
         self._frame("conversation.updated", 2900)
 

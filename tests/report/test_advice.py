@@ -22,6 +22,9 @@ def _run(tmp_path, counters=None, latencies=None) -> Run:
     return Run(tmp_path, build.header(build.HEALTHY, 0), totals, [], End(ended_by="time", seconds=60.0))
 
 
+_SERVED = {"reply.response": 2900, "reply.delivery": 2900, "reply.post": 900, "clock.uncertainty": 20}
+
+
 def _texts(run: Run) -> list[str]:
     return [hint.text for hint in advice(run, summary.summary_of(run))]
 
@@ -54,6 +57,8 @@ def test_a_run_is_told_what_to_look_at_next(made, plan, words):
         ({"cable.deaf": 3}, {}, "3 cables were open and pinged and yet heard nothing"),
         ({}, {"reply.delivery": 2900, "reply.response": 2900, "reply.post": 55}, "background jobs"),
         ({}, {"reply.delivery": 1500, "reply.response": 1500, "reply.post": 1500}, "web processes or threads"),
+        ({}, _SERVED | {"reply.before_save": 60, "reply.after_save": 2840}, "98 % of the time passed after the server had saved"),
+        ({}, _SERVED | {"reply.before_save": 2800, "reply.after_save": 100}, "97 % of the time passed before the server had saved"),
         ({}, {"desk.wait": 4000}, "too few agents"),
         ({"reply.refused": 5, "reply.refused.flood": 5}, {}, "for a flood"),
         ({"reply.refused": 5, "reply.refused.http_502": 5}, {}, "refused 5 replies"),

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from loadkit import clock
+from loadkit import clock, units
 from loadkit.errors import ResultsError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
 from loadkit.measure.reply import Reply
+from loadkit.report.calibration import run_lines
 from loadkit.results.calibration import Bounds, calibrate
 from loadkit.results.counts import compare
 from loadkit.results.deliveries import Delivery, read_deliveries
@@ -33,7 +34,7 @@ def made(folder: Path, replies: int = 40, error_us: int = 7) -> Path:
         sent = now + n * S // replies
         reply = Reply(f"{RUN}-r{n}", conversation_id=n, subscription=f"s{n}", agent=1, worker=0, due_us=sent, sent_us=sent)
         ledger.attempt(reply)
-        ledger.seen(reply.marker, f"s{n}", 100 + n, sent + 5000, "exact")
+        ledger.seen(reply.marker, f"s{n}", 100 + n, sent + 5000, "exact", units.iso(clock.to_unix_us(sent + 3000)))
         ledger.answered(reply, sent + 6000, status=200, message_id=100 + n)
     ledger.close(now + 2 * S)
     folder.mkdir()
@@ -252,3 +253,36 @@ def test_the_sandboxs_own_truth_reads(tmp_path: Path) -> None:
     truth.close()
     (read,) = read_truth(tmp_path / "t")
     assert (read.marker, read.status, read.copies, read.fault) == ("m-1", 200, [], None)
+
+
+def saved(folder: Path, after_us: int) -> dict[str, Any]:
+    """The judgement where the truth tells that each reply was saved so long after it was sent."""
+    sent = {row.marker: row.sent_us or 0 for row in read_deliveries(folder)}
+    tell(folder, [line | {"saved": {"unix_us": sent[line["marker"]] + after_us}} for line in told(folder)])
+    return judged(folder)
+
+
+def test_where_the_time_went_is_held_against_the_truth(tmp_path: Path) -> None:
+    """Both stages at p50 and p99: they agree with a truth that is within what the run said to be uncertain."""
+    found = saved(made(tmp_path / "run"), after_us=3000)
+    assert [(row["name"], row["percentile"], row["count"]) for row in found["stages"]] == [
+        (name, percentile, 40) for name in ("before_save", "after_save") for percentile in ("p50", "p99")
+    ]
+    assert all(row["agrees"] and row["told_ms"] == pytest.approx(row["true_ms"], abs=1.1) for row in found["stages"])
+    assert found["trustworthy"]
+    assert "before_save p50" in "\n".join(run_lines(found))
+
+
+def test_a_stage_that_was_told_wrong_is_found_out(tmp_path: Path) -> None:
+    """A server whose updated_at is no moment of saving: 3 ms were told and it took 300."""
+    found = saved(made(tmp_path / "run"), after_us=300_000)
+    assert not found["trustworthy"]
+    assert "stages.before_save" in {reason["name"] for reason in found["reasons"]}
+
+
+def test_a_truth_without_moments_of_saving_says_nothing_of_them(tmp_path: Path) -> None:
+    """The key may be missing: nothing is compared, and nothing is held against the run."""
+    found = judged(made(tmp_path / "run"))
+    assert found["stages"] == []
+    assert found["trustworthy"]
+    assert "where the time went" not in "\n".join(run_lines(found))

@@ -223,7 +223,13 @@ CONTRACT = {
     "replies": "attempted refused accepted on_time late recovered lost undetermined duplicate out_of_order misrouted unasked",
     "copies": "owed seen missing",
 }
-EXTRA = {"": {"gauges", "workers"}, "run": {"label", "drain_seconds"}, "validity": set(), "replies": set(), "copies": set()}
+EXTRA = {
+    "": {"gauges", "server_clock", "stages", "workers"},
+    "run": {"label", "drain_seconds"},
+    "validity": set(),
+    "replies": set(),
+    "copies": set(),
+}
 METRIC = {"unit", "count", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "exact", "bounded", "user_space"}
 
 

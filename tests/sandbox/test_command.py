@@ -82,6 +82,8 @@ def test_it_ends_with_whoever_holds_its_lifeline(started: list[subprocess.Popen[
         ("--fault", "drop=lots"),
         ("--fault", "drop"),
         ("--service", "fast"),
+        ("--lock", "2"),
+        ("--lock", "half"),
         ("--port", "99999"),
         ("--http-threads", "0"),
         ("--dialect", "2.0.0"),

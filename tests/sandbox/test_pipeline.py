@@ -76,9 +76,9 @@ def test_service_times_are_drawn_as_written(text: str, typical: float) -> None:
     """The middle of many draws is what was asked for, other work keeps its proportion to it."""
     service, rng = Service.parse(text), random.Random(1)
     draws = [service.post(rng) for _ in range(4000)]
-    middle = statistics.mean(draws) if text.startswith("exponential") else statistics.median(draws)
-    assert middle == pytest.approx(typical, rel=0.1)
-    others = statistics.median(service.other(BROADCAST, rng) for _ in range(4000))
+    middle = statistics.mean if text.startswith("exponential") else statistics.median
+    assert middle(draws) == pytest.approx(typical, rel=0.1)
+    others = middle([service.other(BROADCAST, rng) for _ in range(4000)])
     assert others == pytest.approx(BROADCAST.median * typical / 0.052, rel=0.1)
     assert Service.parse("none").post(rng) == Service.parse("none").other(BROADCAST, rng) == 0.0
 
@@ -88,3 +88,17 @@ def test_a_service_that_cannot_be_read_is_one_sentence(text: str) -> None:
     """Before anything runs."""
     with pytest.raises(SettingsError):
         Sandbox(service=text)
+
+
+@pytest.mark.parametrize("text", ["", "some", "-0.1", "1.01", "101%", "nan"])
+def test_a_share_of_the_lock_that_cannot_be_is_one_sentence(text: str) -> None:
+    """Before anything runs."""
+    with pytest.raises(SettingsError):
+        Sandbox(lock=text)
+
+
+def test_without_the_lock_more_threads_are_more_servers(make: Make) -> None:
+    """The same clients that one thread serves one after the other are served four at once."""
+    few = throughput(make(service="constant:20ms", lock="0", http_threads=1), 30, 8)
+    many = throughput(make(service="constant:20ms", lock="0", http_threads=4), 90, 8)
+    assert many / few > 2.5

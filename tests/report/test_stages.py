@@ -1,0 +1,53 @@
+"""Where the time went, on the page and in plain text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loadkit.report import stages
+from loadkit.report.drawing import ms_text
+from loadkit.report.plain import text
+from tests.report import build
+from tests.report.reading import parse
+
+
+def test_the_stages_add_up_to_the_mean_response(made):
+    """Shares make one, the parts make the mean response, and the page shows them in their order."""
+    it = made(build.HEALTHY)
+    rows = it.summary["stages"]
+    assert [(row["name"], row["basis"]) for row in rows] == [("lag", "observed"), ("before_save", "inferred"), ("after_save", "inferred")]
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert sum(row["mean_ms"] for row in rows) == pytest.approx(it.summary["metrics"]["reply.response"]["mean"], abs=0.01)
+    assert [bold.text for bold in parse(it.html).by_id("stages").all("b")] == [ms_text(row["mean_ms"]) for row in rows]
+
+
+def test_every_stage_says_how_it_is_known(made):
+    """Observed, or inferred within so much; what is observed beside them stands below."""
+    it = made(build.HEALTHY)
+    rows = {row[0]: row for row in parse(it.html).by_id("where").rows() if (row[2:] and "observed" in row[2]) or "inferred" in row[2]}
+    inferred = f"inferred, ± {ms_text(it.summary['server_clock']['uncertainty_ms'])}"
+    shown = [rows[name][2] for name in ("waited to be sent", "until it was saved", "from then on", "reply.post")]
+    assert shown == ["observed", inferred, inferred, "observed"]
+    assert "saving inferred" in text(it.run, it.summary)
+
+
+def test_a_run_without_moments_of_saving_says_so(made):
+    """An older server whose frames do not tell: no bar, no invented stage, one sentence."""
+    it = made(replace(build.HEALTHY, name="untold", tells_saving=False))
+    assert stages.parts(it.summary) == []
+    assert [row["mean_ms"] for row in it.summary["stages"]] == [None, None, None]
+    assert "No frame told when its message was saved" in it.html
+    assert "saving inferred" not in text(it.run, it.summary)
+
+
+def test_the_stage_that_took_most_is_named_only_if_it_is_known(made):
+    """In a saturated run replies wait to be sent; where all is within what is uncertain, no stage is named."""
+    found = stages.slowest_stage(made(build.SATURATED).summary)
+    assert found is not None
+    assert found[0] == "lag"
+    assert found[1] > 0.5
+    inferred = {"name": "before_save", "share": 0.9, "mean_ms": 100.0}
+    assert stages.slowest_stage({"stages": [inferred | {"uncertainty_ms": 50.0}]}) == ("before_save", 0.9)
+    assert stages.slowest_stage({"stages": [inferred | {"uncertainty_ms": 51.0}]}) is None
