@@ -103,7 +103,7 @@ class Customer:
         self.conversation_id, self.uuid = conversation.id, conversation.uuid
         self.conversations.append(conversation.id)
 
-    def has_shown_proof(self) -> None:
+    def note_proof(self) -> None:
         """Note that the server took a request that carries the proof, if there is any: the session is verified from here on."""
         self.is_verified = self.can_prove
 
@@ -147,7 +147,7 @@ class Customer:
         """Read what the server knows of this customer, None if that failed; where there is a key, the proof goes with it."""
         shown: Contact | None = self.carry(self.api.show_contact(self.key, identifier=self.identifier), Contact)
         if shown is not None:
-            self.has_shown_proof()
+            self.note_proof()
         return shown
 
     def list_conversations(self) -> list[Conversation] | None:

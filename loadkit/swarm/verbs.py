@@ -135,7 +135,7 @@ class Verbs:
         request = customer.api.update_contact(customer.key, changed, identifier=customer.identifier)
         if self._carry(request, ContactRow) is None:
             return False
-        customer.has_shown_proof()
+        customer.note_proof()
         return True
 
     # How it is done.
