@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from loadkit.chat import routes
-from loadkit.chat.request import Attachment, Request, form
+from loadkit.chat.request import Attachment, Defect, Request, form
 from loadkit.chat.routes import Route
 
 __all__ = ["ContactApi", "identifier_hash"]
+
+_LIST_OF_VERIFIED = Defect(
+    "http_500", "a defect of the server: OneHash Chat 4.2.0 answers 500 when a session whose identity is proven lists its conversations"
+)
 
 
 class ContactApi:
@@ -21,6 +26,11 @@ class ContactApi:
     def __init__(self, inbox: str, *, hmac_token: str | None = None) -> None:
         self.inbox = inbox
         self._key = hmac_token
+
+    @property
+    def has_key(self) -> bool:
+        """Whether identities can be proven."""
+        return self._key is not None
 
     def identity(self, identifier: str | None) -> dict[str, str]:
         """Return what proves an identifier: it and its hash where there is a key."""
@@ -53,9 +63,10 @@ class ContactApi:
         """Open a conversation."""
         return self._request(routes.CONVERSATION_CREATE, {}, source_id=source_id)
 
-    def list_conversations(self, source_id: str) -> Request:
-        """List the session's conversations."""
-        return self._request(routes.CONVERSATION_LIST, source_id=source_id)
+    def list_conversations(self, source_id: str, *, is_verified: bool = False) -> Request:
+        """List the session's conversations; those of a verified session OneHash Chat 4.2.0 cannot list."""
+        request = self._request(routes.CONVERSATION_LIST, source_id=source_id)
+        return replace(request, defect=_LIST_OF_VERIFIED) if is_verified else request
 
     def show_conversation(self, source_id: str, conversation: int) -> Request:
         """Show a conversation with all its messages."""

@@ -12,7 +12,7 @@ import msgspec
 
 from loadkit.chat.routes import Route
 
-__all__ = ["JSON", "Attachment", "Request", "form"]
+__all__ = ["JSON", "Attachment", "Defect", "Request", "form"]
 
 JSON = "application/json"
 
@@ -20,13 +20,25 @@ _UNQUOTED = re.compile(r'[\r\n"\\]')
 
 
 @dataclass(frozen=True, slots=True)
+class Defect:
+    """A defect of the server that is known: the kind of refusal that comes of it, and what to tell of it."""
+
+    refusal: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """A call: its route (the name it is reported under), its path and its body of a content type."""
+    """A call: its route (the name it is reported under), its path and its body of a content type.
+
+    `defect` is what may keep the server from answering it however little load there is.
+    """
 
     route: Route
     path: str
     body: bytes | None = None
     content_type: str = JSON
+    defect: Defect | None = None
 
     @classmethod
     def json(cls, route: Route, path: str, body: Any = None) -> Request:

@@ -192,6 +192,7 @@ class Ledger:
             self._mark(reply, "duplicate")
         reply.copies |= {subscription}
         self._count_copies(reply)
+        self._reach(reply, reply.end)
 
     def _count_copies(self, reply: Reply) -> None:
         """Bring the counters of owed and seen copies up to date: an accepted reply owes them, a refused or pending one does not."""
@@ -264,7 +265,7 @@ class Ledger:
         self._reach(reply, self._end_of(reply, now_us), now_us)
 
     def _reach(self, reply: Reply, end: str | None, now_us: int | None = None) -> None:
-        if end is None or (end == "recovered" and reply.awaited and not self._is_overdue(reply, now_us)):
+        if end is None or (reply.awaits_more(end) and not self._is_overdue(reply, now_us)):
             self._unsettled.add(reply)
         else:
             self._unsettled.discard(reply)
@@ -349,7 +350,7 @@ class Ledger:
 
     @property
     def pending_count(self) -> int:
-        """For how many replies the drain waits: those without an end yet, or recovered and their frame still under way."""
+        """For how many replies the drain waits: without an end yet, or more of them may come; for a copy no longer than for its reply."""
         return len(self._unsettled)
 
     def close(self, now_us: int) -> None:

@@ -98,7 +98,7 @@ COUNTERS = _metrics(
 
 GAUGES = _metrics(
     "gauge",
-    cable__open="customers' cables open and confirmed",
+    cable__open="customers' cables open and confirmed, those of further sessions included",
     cable__wanted="customers' cables that should be open",
     customers="customers present",
     customers__wanted="customers that Locust was asked for",

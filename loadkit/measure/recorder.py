@@ -17,10 +17,13 @@ from loadkit.measure.histogram import QUALITIES, Histogram
 from loadkit.measure.metrics import ENDS, find
 from loadkit.measure.workers import WorkerTotals
 
-__all__ = ["BROKEN", "MASTER", "ErrorRow", "Interval", "Recorder", "Totals"]
+__all__ = ["BROKEN", "KNOWN_DEFECT", "MASTER", "ErrorRow", "Interval", "Recorder", "Totals"]
 
 BROKEN = "broken"
 """The kind of an error of the generator's own, which voids a run; its place says what broke."""
+
+KNOWN_DEFECT = "known_defect"
+"""The kind of an error that is told and counts as no failure: the server answers so whatever the load."""
 
 MASTER = -1
 """The worker's number of what the master itself records: it generates nothing."""

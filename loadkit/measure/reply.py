@@ -99,6 +99,10 @@ class Reply:
         """Whether nothing more is to come of its POST: it was answered, given up, or never began."""
         return self.sent_us is None or self.status is not None or self.unanswered
 
+    def awaits_more(self, end: str | None) -> bool:
+        """Whether frames may still come after it reached an end: its own where only a refetch has shown it, or copies that are owed."""
+        return (end == "recovered" and self.awaited) or (end != "refused" and len(self.copies) < len(self.also))
+
     @property
     def lost_from_us(self) -> int:
         """The stamp from which the time until it is lost runs: due, but never before it was sent."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadkit import units
+from loadkit.measure.recorder import KNOWN_DEFECT
 from loadkit.report import stages
 from loadkit.report.sentences import many, waiting_share
 from loadkit.results.reader import Run
@@ -77,7 +78,7 @@ def _crashed(facts: _Facts) -> Hint | None:
 def _nothing_attempted(facts: _Facts) -> Hint | None:
     if facts.n("reply.attempted"):
         return None
-    errors = facts.summary["errors"]
+    errors = [row for row in facts.summary["errors"] if row["kind"] != KNOWN_DEFECT]
     if errors:
         kind, where = errors[0]["kind"], errors[0]["where"]
         return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.", "errors")
@@ -149,6 +150,17 @@ def _lost(facts: _Facts) -> Hint | None:
     if not n:
         return None
     return Hint(f"{_replies(n)} never reached the customer: search the server's log for the X-Request-Ids of the lost replies.", "replies")
+
+
+def _missing_copies(facts: _Facts) -> Hint | None:
+    n = facts.summary["copies"]["missing"]
+    if n <= 0:
+        return None
+    return Hint(
+        f"{many(n, 'further copy', 'further copies')} never reached another session of a verified contact: see whether cables were down "
+        "then.",
+        "load",
+    )
 
 
 def _cap(facts: _Facts) -> Hint | None:
@@ -267,6 +279,14 @@ def _failed_requests(facts: _Facts) -> Hint | None:
     return Hint(f"{_requests(failed[name])} of {name.removeprefix('http.').removesuffix('.failed')} failed.", "errors")
 
 
+def _known_defect(facts: _Facts) -> Hint | None:
+    met = [row for row in facts.summary["errors"] if row["kind"] == KNOWN_DEFECT]
+    if not met:
+        return None
+    n = sum(row["count"] for row in met)
+    return Hint(f"{_requests(n)} met {met[0]['example']}. It says nothing of the load, and counts as no failure.", "errors")
+
+
 def _replies(n: int) -> str:
     return many(n, "reply", "replies")
 
@@ -293,6 +313,7 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _late_generator,
     _deaf,
     _lost,
+    _missing_copies,
     _cap,
     _no_idle_user,
     _waited_to_be_sent,
@@ -306,4 +327,5 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _undetermined,
     _late,
     _failed_requests,
+    _known_defect,
 )

@@ -38,6 +38,8 @@ def markdown(run: Run, summary: dict[str, Any]) -> str:
     if summary["thresholds"]:
         parts.append(_grid(tables.thresholds(summary), code={0}))
     parts += [_grid(tables.headline(summary)), _sums(summary)]
+    if copies := sentences.copies(summary):
+        parts.append(copies + ".")
     if arrived := arrivals.sums(summary):
         parts.append(_plain(arrivals.text(arrived)) + ".")
     parts.append("\n".join(f"- {_plain(hint.text)}" for hint in advice(run, summary)))

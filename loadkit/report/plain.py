@@ -32,6 +32,7 @@ def text(run: Run, summary: dict[str, Any]) -> str:
         "",
         f"{attempted} replies attempted = {accepted} accepted + {refused} refused",
         f"{accepted} accepted = {ends}",
+        *([copies] if (copies := sentences.copies(summary)) else []),
         *([arrivals.text(arrived)] if arrived else []),
         *([where] if where else []),
         "",

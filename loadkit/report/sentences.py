@@ -11,6 +11,7 @@ from loadkit.results.reader import Run
 
 __all__ = [
     "believed",
+    "copies",
     "difference",
     "doubts",
     "is_void",
@@ -129,6 +130,12 @@ def difference(run: Run, summary: dict[str, Any]) -> str:
         "waiting passed before the replies were even sent. Delivery alone would look better than what customers felt; plan by response."
         + few
     )
+
+
+def copies(summary: dict[str, Any]) -> str:
+    """Return what became of the copies that the other sessions of verified contacts were owed, "" where none was."""
+    owed, seen, missing = (units.count_text(summary["copies"][name]) for name in ("owed", "seen", "missing"))
+    return f"{owed} further copies owed to verified contacts' other sessions = {seen} seen + {missing} missing" if owed != "0" else ""
 
 
 def _sentence(text: str) -> str:

@@ -56,7 +56,10 @@ class Carrier:
             except RemoteProtocolError as error:
                 value, kind, text = None, error.kind, str(error)
             exchanges.answered(route.name, took_us)
-            if kind:
+            if kind and request.defect is not None and kind == request.defect.refusal:
+                response.success()
+                exchanges.defective(route.name, request.defect.text)
+            elif kind:
                 if outcome is not None:
                     outcome["refusal"] = kind
                 response.failure(kind)

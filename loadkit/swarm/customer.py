@@ -18,12 +18,25 @@ from loadkit.chat.request import Request
 if TYPE_CHECKING:
     from loadkit.cable.connection import Cable
 
-__all__ = ["Customer"]
+__all__ = ["Customer", "Session"]
 
 MOST_PAGES, MOST_CONVERSATIONS = 10, 20
 
 Carry = Callable[[Request, Any], Any]
 """Sends a request and returns the decoded answer, or None where it failed and was counted."""
+
+
+class Session:
+    """A further session of a customer's verified contact, as on a second device: a name of its own (`key`) and a cable of its own.
+
+    Every reply to the customer is owed a copy there. Nobody asks or reads there.
+    """
+
+    __slots__ = ("cable", "customer", "key")
+
+    def __init__(self, customer: Customer, key: str) -> None:
+        self.customer, self.key = customer, key
+        self.cable: Cable | None = None
 
 
 class Customer:
@@ -40,9 +53,11 @@ class Customer:
         "conversations",
         "form",
         "identifier",
+        "is_verified",
         "key",
         "newest_message",
         "owed",
+        "sessions",
         "unanswered",
         "unechoed",
         "uuid",
@@ -57,11 +72,15 @@ class Customer:
         """The contact's source_id, "" before there is one."""
         self.identifier: str | None = None
         """What the customer is known as elsewhere, where HMAC needs it."""
+        self.is_verified = False
+        """Whether the server has taken a proof of the identity for this session: creating the contact is none."""
         self.conversation_id: int | None = None
         self.uuid: str | None = None
         """The conversation's uuid, by which its survey is found; a server may not tell it."""
         self.conversations: list[int] = []
         self.cable: Cable | None = None
+        self.sessions: list[Session] = []
+        """The further sessions, each verified and its subscription confirmed at least once."""
         self.began_us = clock.now_us()
         self.was_confirmed = False
         self.newest_message = 0
@@ -84,14 +103,33 @@ class Customer:
         self.conversation_id, self.uuid = conversation.id, conversation.uuid
         self.conversations.append(conversation.id)
 
+    def note_proof(self) -> None:
+        """Note that the server took a request that carries the proof, if there is any: the session is verified from here on."""
+        self.is_verified = self.can_prove
+
+    def recognize(self, conversation: Conversation) -> None:
+        """Learn the uuid of the conversation that is talked in, where only its id was known."""
+        if conversation.id == self.conversation_id:
+            self.uuid = conversation.uuid
+
+    @property
+    def can_prove(self) -> bool:
+        """Whether this customer can prove who it is: there is an identifier, and the inbox's key."""
+        return self.identifier is not None and self.api.has_key
+
     @property
     def is_open(self) -> bool:
         """Whether the cable is confirmed now."""
         return self.cable is not None and self.cable.is_confirmed
 
-    def wants_cable(self, now_us: int) -> bool:
-        """Whether a cable should be open: from the first confirmation on, and in any case ten seconds after the customer came."""
-        return self.was_confirmed or now_us - self.began_us > 10_000_000
+    @property
+    def cables(self) -> list[Cable]:
+        """Every cable that there is: the own one and those of further sessions."""
+        return [cable for cable in (self.cable, *(session.cable for session in self.sessions)) if cable is not None]
+
+    def wanted_cables(self, now_us: int) -> int:
+        """How many cables should be open: the own one from its first confirmation on, in any case ten seconds after the customer came."""
+        return (self.was_confirmed or now_us - self.began_us > 10_000_000) + len(self.sessions)
 
     def notify(self) -> None:
         """Wake whoever waits for an echo or a reply; frames for which nobody waits cost nothing here."""
@@ -104,6 +142,19 @@ class Customer:
         if self._changed is None:
             self._changed = Event()
         return bool(self._changed.wait(seconds))
+
+    def view(self) -> Contact | None:
+        """Read what the server knows of this customer, None if that failed; where there is a key, the proof goes with it."""
+        shown: Contact | None = self.carry(self.api.show_contact(self.key, identifier=self.identifier), Contact)
+        if shown is not None:
+            self.note_proof()
+        return shown
+
+    def list_conversations(self) -> list[Conversation] | None:
+        """Read the session's conversations; None if that failed, as it does on the real server once the session is verified."""
+        request = self.api.list_conversations(self.key, is_verified=self.is_verified)
+        shown: list[Conversation] | None = self.carry(request, list[Conversation])
+        return shown
 
     def page(self, conversation_id: int, *, before: int | None = None) -> list[Message] | None:
         """Read a page of a conversation's history, newest page first; None where the request failed."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Desk", "Question"]
 
-_ROUTE = routes.AGENT_MESSAGE_CREATE.name
+_ROUTE = routes.AGENT_MESSAGE_CREATE
 
 
 class Question:
@@ -80,7 +80,7 @@ class Desk:
         self._sending = Group()
         self._closed = False
         self.agents = agents
-        self.errands = Errands(agents, recorder=recorder, samples=samples, exchanges=exchanges, on_failure=on_failure)
+        self.errands = Errands(agents, recorder=recorder, exchanges=exchanges, on_failure=on_failure)
 
     # From the customer: a question is expected before it is sent, because its frame usually beats the answer.
 
@@ -220,11 +220,7 @@ class Desk:
                 message_id = models.decode(answer.body, models.AgentMessage, "the agent's reply").id
             except RemoteProtocolError as error:
                 problem, example = error.kind, str(error)
-        took_us = answer.answered_us - answer.sent_us
-        self._exchanges.answered(_ROUTE, took_us)
-        if problem:
-            self._exchanges.failed(_ROUTE, problem, example)
-        self._samples.http("POST", _ROUTE, took_us, len(answer.body), problem)
+        self._exchanges.taken(_ROUTE, answer, problem, example)
         self._ledger.answered(
             reply, answer.answered_us, status=answer.status, message_id=message_id, request_id=answer.request_id, refusal=kind
         )
@@ -232,11 +228,11 @@ class Desk:
 
     def _attempt(self, reply: Reply, customer: Customer) -> None:
         customer.owed -= 1
+        reply.also = tuple(session.key for session in customer.sessions)
         self._ledger.attempt(reply)
 
     def _unanswered(self, reply: Reply, customer: Customer, error: TransportError) -> None:
-        self._exchanges.unanswered(_ROUTE, error.kind, str(error))
-        self._samples.http("POST", _ROUTE, None, 0, error.kind)
+        self._exchanges.broken(_ROUTE, error)
         if reply.sent_us is None:
             self._attempt(reply, customer)
             self._ledger.unsendable(reply)

@@ -22,7 +22,6 @@ from loadkit.errors import RemoteProtocolError, TransportError
 from loadkit.measure.recorder import Recorder
 from loadkit.swarm.agent import Agent
 from loadkit.swarm.exchanges import Exchanges
-from loadkit.swarm.samples import Samples
 
 __all__ = ["Errand", "Errands"]
 
@@ -97,11 +96,10 @@ class Errands:
         agents: list[Agent],
         *,
         recorder: Recorder,
-        samples: Samples,
         exchanges: Exchanges,
         on_failure: Callable[[gevent.Greenlet], None],
     ) -> None:
-        self._recorder, self._samples, self._exchanges = recorder, samples, exchanges
+        self._recorder, self._exchanges = recorder, exchanges
         self._on_failure = on_failure
         self._clients = {agent: agent.client.beside(CONNECTIONS) for agent in agents}
         self._behind = dict.fromkeys(agents, 0)
@@ -138,8 +136,7 @@ class Errands:
             with self._exchanges.under_way(route.name, clock.now_us()):
                 answer = self._clients[agent].carry(request, sending=sent.append)
         except TransportError as error:
-            self._exchanges.unanswered(route.name, error.kind, str(error))
-            self._samples.http(route.method, route.name, None, 0, error.kind)
+            self._exchanges.broken(route, error)
             return False
         except GreenletExit:
             if sent:
@@ -147,23 +144,19 @@ class Errands:
             raise
         finally:
             self.asking -= 1
-        problem = self._problem(answer, shape, route.name)
-        took_us = answer.answered_us - answer.sent_us
-        self._exchanges.answered(route.name, took_us)
-        self._samples.http(route.method, route.name, took_us, len(answer.body), problem)
+        self._exchanges.taken(route, answer, *self._problem(answer, shape, route.name))
         return True
 
-    def _problem(self, answer: Answer, shape: Any, route: str) -> str:
-        """Return what is wrong with an answer, "" for nothing; it is counted then."""
+    @staticmethod
+    def _problem(answer: Answer, shape: Any, route: str) -> tuple[str, str]:
+        """Return the kind of what is wrong with an answer, "" for nothing, and what it says."""
         kind, example = refusal(answer.status, answer.body), answer.body[:200].decode("utf-8", "replace")
         try:
             if not kind and shape is not None:
                 models.decode(answer.body, shape, route)
         except RemoteProtocolError as error:
             kind, example = error.kind, str(error)
-        if kind:
-            self._exchanges.failed(route, kind, f"{answer.status}: {example}")
-        return kind
+        return kind, f"{answer.status}: {example}"
 
     def close(self) -> None:
         """Stop: nothing further is asked for; what is under way may end."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from loadkit.measure.recorder import Recorder
+from loadkit.chat.answers import Answer
+from loadkit.chat.routes import Route
+from loadkit.errors import TransportError
+from loadkit.measure.recorder import KNOWN_DEFECT, Recorder
+
+if TYPE_CHECKING:
+    from loadkit.swarm.samples import Samples
 
 __all__ = ["Exchanges"]
 
@@ -13,8 +20,8 @@ __all__ = ["Exchanges"]
 class Exchanges:
     """Times and counts exchanges under their routes' names."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, recorder: Recorder, samples: Samples) -> None:
+        self._recorder, self._samples = recorder, samples
         self._under_way: dict[object, tuple[str, int]] = {}
 
     @contextmanager
@@ -34,6 +41,23 @@ class Exchanges:
                 del self._under_way[token]
                 self.unanswered(route, "no_answer_until_the_end", f"sent {(before_us - sent_us) / 1e6:.0f} s and more before the end")
 
+    # Of a connection of ours: Locust's tables know of it by us alone.
+
+    def taken(self, route: Route, answer: Answer, problem: str, example: str) -> None:
+        """Account for an answer; `problem` is the kind of its refusal or of what is wrong with it, "" for nothing."""
+        took_us = answer.answered_us - answer.sent_us
+        self.answered(route.name, took_us)
+        if problem:
+            self.failed(route.name, problem, example)
+        self._samples.http(route.method, route.name, took_us, len(answer.body), problem)
+
+    def broken(self, route: Route, error: TransportError) -> None:
+        """Account for an exchange that got no answer, or could not begin."""
+        self.unanswered(route.name, error.kind, str(error))
+        self._samples.http(route.method, route.name, None, 0, error.kind)
+
+    # Whoever carried it.
+
     def answered(self, route: str, took_us: int) -> None:
         """Time an exchange that got an answer, whatever it says."""
         self._recorder.latency(f"http.{route}", took_us)
@@ -44,6 +68,10 @@ class Exchanges:
         if kind == "throttled":
             self._recorder.count("throttled")
         self._recorder.error(kind, route, example)
+
+    def defective(self, route: str, text: str) -> None:
+        """Count an answer that a known defect of the server explains: it says nothing of the load, and is no failure."""
+        self._recorder.error(KNOWN_DEFECT, route, text)
 
     def unanswered(self, route: str, kind: str, example: str) -> None:
         """Count an exchange that got no answer: it failed, and has no latency."""

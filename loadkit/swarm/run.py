@@ -27,7 +27,7 @@ from loadkit.errors import LoadkitError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import BROKEN, Recorder
 from loadkit.swarm.agent import Agent
-from loadkit.swarm.customer import Customer
+from loadkit.swarm.customer import Customer, Session
 from loadkit.swarm.desk import Desk
 from loadkit.swarm.exchanges import Exchanges
 from loadkit.swarm.gate import Gate
@@ -80,8 +80,8 @@ class Run:
         self.ssl_context = _ssl_context(settings)
         self.personas = Personas(Pools.make(settings.seed + self.worker), self.new_random("texts"))
         self.recorder = Recorder(worker=self.worker)
-        self.exchanges = Exchanges(self.recorder)
         self.samples = Samples(environment)
+        self.exchanges = Exchanges(self.recorder, self.samples)
         deadline_us, lost_after_us = round(settings.deadline * 1e6), round(settings.lost_after * 1e6)
         self.ledger = Ledger(self.recorder, deadline_us=deadline_us, lost_after_us=lost_after_us, log=settings.log_deliveries)
         self.watch = Watch(
@@ -134,7 +134,7 @@ class Run:
     def _cut_cables(self, moment: float) -> None:
         """Cut every customer's cable at a moment, all at once."""
         gevent.sleep(moment)
-        cut = sum(customer.cable.cut() for customer in list(self.customers) if customer.cable is not None)
+        cut = sum(cable.cut() for customer in list(self.customers) for cable in customer.cables)
         self.recorder.count("cable.cut", cut)
         self.recorder.event("note", text=f"{cut} customers' cables were cut on purpose, {moment:g} s after the start")
 
@@ -178,7 +178,7 @@ class Run:
         self.customers.add(customer)
 
     def leave(self, customer: Customer) -> None:
-        """Let a customer go, once: unpicked questions are forgotten, and the cable closes when the owed replies have ended.
+        """Let a customer go, once: unpicked questions are forgotten, and the cables close when the owed replies and copies have come.
 
         During the drain all stay to its end: those whose cables are down read once then.
         """
@@ -191,7 +191,7 @@ class Run:
             self._see_off(customer, clock.now_us())
 
     def _see_off(self, customer: Customer, now_us: int) -> None:
-        """Close the cable of one who leaves if nothing can come any more: an end takes no longer than a loss does, and a look at a list."""
+        """Close the cables of one who leaves if nothing more can come: an end takes no longer than a loss does, and a look at a list."""
         if customer.owed:
             self._leaving[customer] = now_us + self.ledger.lost_after_us
         elif not self.ledger.pending_of(customer.key) or now_us >= self._leaving[customer] + LISTING_US:
@@ -199,9 +199,10 @@ class Run:
             self._let_go(customer)
 
     def _let_go(self, customer: Customer) -> None:
-        if customer.cable is not None:
-            customer.cable.close()
-            customer.cable = None
+        for cable in customer.cables:
+            cable.close()
+        customer.cable = None
+        customer.sessions.clear()
         self.ledger.forget(customer.key, customer.conversations)
 
     def refetched(self, customer: Customer, message_ids: Iterable[int]) -> None:
@@ -241,7 +242,7 @@ class Run:
             gevent.sleep(pause)
             pause = min(10.0, pause * 2)
 
-    def open_cable(self, identifier: str, tag: Agent | Customer, *, reconnect: str = "immediate") -> Cable | None:
+    def open_cable(self, identifier: str, tag: Agent | Customer | Session, *, reconnect: str = "immediate") -> Cable | None:
         """Open an agent's or a customer's cable; None where that failed, which is counted."""
         cable = Cable(
             self.settings.target.cable_url + CABLE,
@@ -278,8 +279,8 @@ class Run:
 
     def _gauges(self, now_us: int, second: float) -> None:
         runner, gauge, count = self.environment.runner, self.recorder.gauge, self.recorder.count
-        wanted = sum(customer.wants_cable(now_us) for customer in self.customers)
-        is_open = sum(customer.is_open for customer in self.customers)
+        wanted = sum(customer.wanted_cables(now_us) for customer in self.customers)
+        is_open = sum(cable.is_confirmed for customer in self.customers for cable in customer.cables)
         present, asked = (runner.user_count, runner.target_user_count) if runner else (0, 0)
         gauge("cable.open", is_open)
         gauge("cable.wanted", max(wanted, is_open))

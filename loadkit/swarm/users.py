@@ -17,7 +17,7 @@ from loadkit.cable.frames import room_identifier
 from loadkit.chat.models import Contact, Conversation
 from loadkit.chat.request import Request
 from loadkit.swarm.carrier import Carrier
-from loadkit.swarm.customer import Customer
+from loadkit.swarm.customer import Customer, Session
 from loadkit.swarm.identities import Identity
 from loadkit.swarm.run import Run
 from loadkit.swarm.verbs import Verbs
@@ -105,6 +105,26 @@ class ContactUser(Verbs, FastHttpUser):
         while not self._open_next(customer):
             failures = self._pause(failures)
 
+    def open_session(self) -> bool:
+        """Open the app on a second device as well: from here on each reply is owed a copy there; return whether all of it went well.
+
+        A further session of the same contact, both verified, with a cable of its own. False without an HMAC key: only where an identity
+        is proven does a server know that two sessions are one person's.
+        """
+        self._leave_if_stopping()
+        run, customer = self.run_context, self.customer
+        if customer.contact is None or not customer.can_prove or not (customer.is_verified or customer.view()):
+            return False
+        made = self._carry(self._new_contact(customer), Contact)
+        if made is None or self._carry(customer.api.show_contact(made.source_id, identifier=customer.identifier), Contact) is None:
+            return False
+        session = Session(customer, made.source_id)
+        session.cable = run.open_cable(room_identifier(made.pubsub_token), session, reconnect=run.settings.reconnect)
+        if session.cable is None:
+            return False
+        customer.sessions.append(session)
+        return True
+
     def _open_next(self, customer: Customer) -> bool:
         """Take the steps that are missing, in order; return whether all went well."""
         self._leave_if_stopping()
@@ -133,14 +153,14 @@ class ContactUser(Verbs, FastHttpUser):
         kept = run.identities.draw() if run.identities is not None else None
         if kept is None:
             return False
-        customer.api, customer.identifier = run.api(kept.inbox), kept.identifier
-        contact = self._carry(customer.api.show_contact(kept.source_id, identifier=kept.identifier), Contact)
+        customer.api, customer.identifier, customer.key = run.api(kept.inbox), kept.identifier, kept.source_id
+        contact = customer.view()
         if contact is None:
             return False
         customer.become(contact)
-        conversations = self._carry(customer.api.list_conversations(customer.key), list[Conversation])
-        customer.conversations = [conversation.id for conversation in conversations or ()]
-        customer.uuid = conversations[-1].uuid if conversations else None
+        listed = customer.list_conversations()
+        customer.conversations = list(kept.conversations) if listed is None else [conversation.id for conversation in listed]
+        customer.uuid = listed[-1].uuid if listed else None
         run.recorder.count("customer.returned")
         return True
 

@@ -11,7 +11,7 @@ from loadkit.errors import RemoteProtocolError
 from loadkit.measure.ledger import Ledger
 from loadkit.measure.recorder import Recorder
 from loadkit.swarm.agent import Agent
-from loadkit.swarm.customer import Customer
+from loadkit.swarm.customer import Customer, Session
 from loadkit.swarm.desk import Desk
 from loadkit.swarm.samples import Samples
 
@@ -59,6 +59,8 @@ class Watch:
             self._to_customer(tag, echo, message, received_us, quality)
             if message.content_type == FORM:
                 self._note_form(tag, message, payload)
+        elif isinstance(tag, Session):
+            self._to_session(tag, echo, message, received_us, quality)
         elif self.desk is not None:
             self.desk.seen(echo, received_us, quality)
             self._ledger.shown_to_agent(echo, received_us, quality)
@@ -88,13 +90,28 @@ class Watch:
             self._ledger.stages.question(message.updated_at, sent_us, received_us)
             customer.notify()
             return True
+        return self._is_of_this_run(customer.key, echo, message, received_us, quality)
+
+    def _to_session(self, session: Session, echo: str, message: MessageCreated, received_us: int, quality: str) -> None:
+        """Take a message's frame from a further session's cable: copies of replies are counted, and nothing else is.
+
+        A reply that was attempted before the session was subscribed may be told there or not: no copy is owed, and none is misrouted.
+        """
+        reply = self._expected(echo)
+        if reply is None:
+            self._is_of_this_run(session.key, echo, message, received_us, quality)
+        elif session.key in reply.also or reply.subscription != session.customer.key:
+            self._ledger.seen(echo, session.key, message.id, received_us, quality)
+
+    def _is_of_this_run(self, subscription: str, echo: str, message: MessageCreated, received_us: int, quality: str) -> bool:
+        """Take the frame of what nobody here expects; return whether the message is one of this run."""
         marker = Marker.read(echo)
         if marker is None or marker.run != self._run:
             return False
         if marker.kind == REPLY and marker.worker != self._worker and self._on_foreign is not None:
             self._on_foreign(marker)
         elif marker.kind == REPLY:
-            self._ledger.seen(echo, customer.key, message.id, received_us, quality)
+            self._ledger.seen(echo, subscription, message.id, received_us, quality)
         return True
 
     def _note_form(self, customer: Customer, message: MessageCreated, payload: bytes) -> None:

@@ -108,6 +108,15 @@ def test_a_hash_is_hex_and_depends_on_both(identifier: str, key: str) -> None:
     assert made != hashlib.sha256(identifier.encode()).hexdigest()
 
 
+def test_only_a_verified_sessions_list_may_fail_by_a_defect() -> None:
+    """It is the same request, and says what the real server makes of it."""
+    plain, verified = API.list_conversations(SOURCE), API.list_conversations(SOURCE, is_verified=True)
+    assert (plain.path, plain.route) == (verified.path, verified.route)
+    assert plain.defect is None
+    assert verified.defect is not None
+    assert verified.defect.refusal == "http_500"
+
+
 def test_the_key_is_in_no_request() -> None:
     """Only its hashes leave."""
     api = ContactApi(INBOX, hmac_token="a-very-secret-key")

@@ -65,6 +65,11 @@ class Account:
         """Whether its POST may still be answered."""
         return self.sent_us is not None and not self.answered and not self.without_answer
 
+    def lacks_copies(self, now_us: int) -> bool:
+        """Whether copies are owed and may still come."""
+        young = self.sent_us is not None and now_us < max(self.due_us, self.sent_us) + LOST_AFTER_US
+        return self.accepted and young and not self.closed and len(self.copies) < len(self.others)
+
     def learn(self) -> None:
         self.known_id = True
         self.shown = self.shown or self.remembered

@@ -290,6 +290,34 @@ def test_a_refused_reply_owes_no_copies(story: Story) -> None:
     assert "copies.owed" not in story.totals.counters
 
 
+def test_an_owed_copy_is_waited_for_as_long_as_its_reply(story: Story) -> None:
+    """A reply that has its end pends until its copies are there, or until it would have been lost."""
+    story.accept(story.attempt(also=("ann-2", "ann-3")))
+    story.frame()
+    story.frame(cable="ann-2")
+    assert story.ledger.pending_of("ann") == story.ledger.pending_count == 1
+    story.frame(cable="ann-3")
+    assert story.ledger.pending_of("ann") == story.ledger.pending_count == 0
+    story.accept(story.attempt("m2", also=("ann-2",)), 2)
+    story.frame("m2", 2)
+    story.ledger.tick(DUE + 30 * S - 1)
+    assert story.ledger.pending_count == 1
+    story.ledger.tick(DUE + 30 * S)
+    assert story.ledger.pending_count == 0
+    assert story.told() == {"on_time": 2}
+    assert (story.totals.counters["copies.owed"], story.totals.counters["copies.seen"]) == (3, 2)
+
+
+def test_for_the_copies_of_a_refused_reply_nobody_waits(story: Story) -> None:
+    """Nor for those of one that is lost: both were waited for alike."""
+    story.ledger.answered(story.attempt(also=("ann-2",)), DUE + 1, status=500, refusal="http_500")
+    assert story.ledger.pending_count == 0
+    story.accept(story.attempt("m2", also=("ann-2",)), 2)
+    story.ledger.tick(DUE + 30 * S)
+    assert story.ledger.pending_count == 0
+    assert story.told() == {"refused": 1, "lost": 1}
+
+
 def test_a_stray_frame_is_counted(story: Story) -> None:
     """A marker that nobody here expects is no reply of ours, and is not dropped silently."""
     assert story.frame("foreign") is None

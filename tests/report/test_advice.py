@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from loadkit.measure.histogram import Histogram
-from loadkit.measure.recorder import Totals
+from loadkit.measure.recorder import ErrorRow, Totals
 from loadkit.measure.workers import WorkerTotals
 from loadkit.report.advice import MOST_HINTS, PLACES, advice
 from loadkit.results import summary
@@ -52,6 +52,7 @@ def test_a_run_is_told_what_to_look_at_next(made, plan, words):
 @pytest.mark.parametrize(
     ("counters", "latencies", "word"),
     [
+        ({"copies.owed": 9, "copies.seen": 7}, {}, "2 further copies never reached another session of a verified contact"),
         ({"reply.misrouted": 1}, {}, "1 reply appeared on another contact's cable"),
         ({"cable.deaf": 3}, {}, "3 cables were open and pinged and yet heard nothing"),
         ({}, {"reply.delivery": 2900, "reply.response": 2900, "reply.post": 55}, "background jobs"),
@@ -84,6 +85,17 @@ def test_there_are_at_most_four_hints_and_the_gravest_come_first(tmp_path):
     assert len(texts) == MOST_HINTS
     assert "another contact" in texts[0]
     assert "RACK_ATTACK_LIMIT" in texts[1]
+
+
+def test_a_known_defect_is_told_as_the_servers(tmp_path):
+    """However many met it: last of all, and not as what kept the agents from replying."""
+    run = _run(tmp_path, {"http.contact.create.failed": 7})
+    run.totals.errors = {("known_defect", "conversation.list"): ErrorRow("known_defect", "conversation.list", 120, 0, 0, "a defect: 500")}
+    failed, met = _texts(run)
+    assert "contact.create failed" in failed
+    assert met == "120 requests met a defect: 500. It says nothing of the load, and counts as no failure."
+    run.totals.counters |= {"reply.attempted": 0, "reply.on_time": 0}
+    assert "Questions were asked and no agent attempted a reply" in _texts(run)[0]
 
 
 def test_the_stop_is_no_trouble(tmp_path):

@@ -72,6 +72,15 @@ def test_markdown_has_verdict_thresholds_headline_ends_and_errors(made):
     assert "`http_502`" in page
 
 
+def test_copies_are_told_where_any_was_owed(made):
+    """In the text and in Markdown alike, and nowhere where there was no further session."""
+    it = made(build.HEALTHY)
+    told = it.summary | {"copies": {"owed": 120, "seen": 119, "missing": 1}}
+    for page in (text, exports.markdown):
+        assert "further cop" not in page(it.run, it.summary)
+        assert "120 further copies owed to verified contacts' other sessions = 119 seen + 1 missing" in page(it.run, told)
+
+
 @pytest.mark.parametrize("plan", [build.HEALTHY, build.FAULTY, build.VOID, build.CRASHED, build.SUSPECT], ids=lambda plan: plan.name)
 def test_markdown_tables_stay_whole_whatever_the_texts(made, plan):
     """Every row of a table has as many cells as its head; markup and mentions from outside appear only inside code."""

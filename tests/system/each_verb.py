@@ -20,7 +20,7 @@ class Each(ContactUser):
 
     def before_there_is_anything(self):
         asked = [self.start_typing(), self.stop_typing(), self.mark_seen(), self.answer_form(), self.resolve(), self.rate()]
-        assert not any([*asked, self.update_contact()])
+        assert not any([*asked, self.update_contact(), self.open_session()])
         assert [self.history(), self.view_conversation(), self.list_conversations(), self.view_profile()] == [None] * 4
 
     def forms(self):
@@ -45,6 +45,7 @@ class Each(ContactUser):
         assert self.view_profile().id == self.customer.contact.id
         proven = bool(self.run_context.settings.target.hmac_token)
         assert (self.list_conversations() is None) == proven  # the real server breaks once an identity is proven
+        assert self.open_session() == proven
 
     def end(self):
         assert not self.rate()

@@ -45,6 +45,24 @@ def test_every_event_of_a_customer_is_counted_with_its_bytes(day: tuple[Finished
     assert told >= agents_alone
 
 
+def test_with_a_key_some_customers_have_two_devices(tmp_path: Path) -> None:
+    """Their copies come as the replies do; what fails is what the real server cannot do, and that is told as its defect."""
+    box = SandboxProcess(tmp_path, "--service", "none", "--hmac")
+    try:
+        done = run(
+            tmp_path / "reports", str(HURRIED), "--target", str(box.target), "-u", "24", "-r", "24", "-t", "8s", "--agents", "6", "--quiet",
+        )  # fmt: skip
+    finally:
+        box.stop()
+    summary = done.summary
+    assert done.code == 0, done.err
+    assert {(row["kind"], row["where"]) for row in summary["errors"]} == {("known_defect", "conversation.list")}
+    assert not {name: n for name, n in summary["counters"].items() if name.endswith((".failed", ".unanswered")) and n}
+    assert summary["copies"]["owed"] == summary["copies"]["seen"] > 0
+    assert summary["replies"]["on_time"] == summary["replies"]["attempted"] == len(box.truth())
+    assert (summary["replies"]["misrouted"], summary["counters"]["reply.stray"]) == (0, 0)
+
+
 def test_the_replies_are_the_servers(day: tuple[Finished, SandboxProcess]) -> None:
     """Forms and surveys are replies, private notes are none: the server's account is ours, and nothing is lost."""
     done, box = day

@@ -25,5 +25,5 @@ def test_each_verb_does_what_it_says(proof: list[str], tmp_path: Path) -> None:
     assert set(once.values()) == {1}, once
     assert summary["metrics"]["http.message.update"]["count"] == 2
     refused = {row["where"]: row["kind"] for row in summary["errors"]}
-    assert refused == ({"conversation.list": "http_500"} if proof else {})
+    assert refused == ({"conversation.list": "known_defect"} if proof else {})
     assert summary["replies"]["on_time"] == summary["replies"]["attempted"] == 3

@@ -43,13 +43,14 @@ class Room:
         self.failures: list[Any] = []
         self.counters: dict[str, int] = {}
         self._numbers = iter(range(1, 1_000_000))
+        samples = Samples(Environment())
         clients = [AgentClient(api.host, "x", account=1, connections=connections) for _ in range(count)]
         self.desk = Desk(
             [agents(n, Profile(n, "a-token"), client, random.Random(n), lambda: "hi") for n, client in enumerate(clients)],
             ledger=self.ledger,
             recorder=self.recorder,
-            samples=Samples(Environment()),
-            exchanges=Exchanges(self.recorder),
+            samples=samples,
+            exchanges=Exchanges(self.recorder, samples),
             deadline_us=DEADLINE_US,
             on_failure=self.failures.append,
         )

@@ -8,10 +8,12 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.monkey import get_original
 
 from loadkit import clock
 from loadkit.swarm import Agent
+from loadkit.swarm.customer import Session
 from loadkit.swarm.desk import Question
 from loadkit.workload.delay import exponential
 from tests.chat.server import answer
@@ -174,6 +176,29 @@ def test_what_the_end_of_the_drain_cuts_is_told_apart(room: Make, api: AgentApi)
     }
     assert len(one.ledger.unanswered_before(clock.now_us())) == 2
     assert [question.customer.owed for question in questions] == [0] * 5
+
+
+def test_a_copy_is_owed_where_the_customer_was_when_the_reply_left(room: Make, api: AgentApi) -> None:
+    """A session opened while the agent thought is owed one; one that was opened while the POST was under way is not."""
+    gate = Event()
+
+    def take(body: dict[str, Any]) -> bytes:
+        gate.wait()
+        return answer({"id": 1})
+
+    api.take = take
+    one = room(Human)
+    question = one.ask()
+    one.show(question)
+    question.customer.sessions.append(Session(question.customer, "early"))
+    eventually(lambda: api.posted)
+    question.customer.sessions.append(Session(question.customer, "late"))
+    gate.set()
+    eventually(lambda: not one.desk.sending)
+    one.ledger.seen(str(question.marker.reply), question.customer.key, 1, clock.now_us(), "exact")
+    assert (one.counted("copies.owed"), one.ledger.pending_count) == (1, 1)
+    one.ledger.seen(str(question.marker.reply), "early", 1, clock.now_us(), "exact")
+    assert (one.counted("copies.seen"), one.ledger.pending_count) == (1, 0)
 
 
 def test_a_server_that_is_gone_is_an_attempt(room: Make, api: AgentApi) -> None:

@@ -36,13 +36,14 @@ class Lists:
         self.recorder = Recorder()
         self.ledger = Ledger(self.recorder, deadline_us=5_000_000, lost_after_us=30_000_000)
         self.failures: list[Any] = []
+        samples = Samples(Environment())
         clients = [AgentClient(api.host, "x", account=1, timeout=TIMEOUT) for _ in range(2)]
         self.desk = Desk(
             [Agent(n, Profile(n, "a-token"), client, random.Random(n), lambda: "hi") for n, client in enumerate(clients)],
             ledger=self.ledger,
             recorder=self.recorder,
-            samples=Samples(Environment()),
-            exchanges=Exchanges(self.recorder),
+            samples=samples,
+            exchanges=Exchanges(self.recorder, samples),
             deadline_us=5_000_000,
             on_failure=self.failures.append,
         )
