@@ -52,7 +52,7 @@ class Ledger:
         self.expected: Callable[[str], Reply | None] = self._replies.get
         """Returns the reply with this marker whose frame or copies may come, None where there is none."""
         self.last_seen_us = 0
-        self.stages = Stages(recorder)
+        self.stages = Stages(recorder, log=log)
         self._into = {
             quality: tuple(recorder.into(name, quality) for name in ("reply.response", "reply.delivery", "answer.wait"))
             for quality in QUALITIES
@@ -182,8 +182,8 @@ class Ledger:
     def shown_to_agent(self, marker: str, received_us: int, quality: str) -> None:
         """Note a reply's frame on an agent's cable; its first one is timed."""
         reply = self._replies.get(marker)
-        if reply is not None and reply.sent_us is not None and not reply.shown_to_agent:
-            reply.shown_to_agent = True
+        if reply is not None and reply.sent_us is not None and reply.agent_copy_us is None:
+            reply.agent_copy_us = received_us
             self._recorder.latency("reply.agent_copy", received_us - reply.sent_us, quality)
 
     def _copy(self, reply: Reply, subscription: str) -> None:
@@ -355,8 +355,7 @@ class Ledger:
 
     def close(self, now_us: int) -> None:
         """End the run: what has no end and is too young to be lost becomes undetermined, and every line is written."""
-        self.stages.fold(now_us)
-        self.stages.settle()
+        self.stages.finish(now_us)
         for reply in list(self._unsettled):
             self._judge(reply, now_us)
             if reply.end is None:

@@ -93,6 +93,7 @@ COUNTERS = _metrics(
     cable__missing_seconds="cables that should have been open and were not, summed over the seconds",
     customers__wanted_seconds="customers that should have been there, summed over the seconds",
     customers__missing_seconds="customers that should have been there and were not, summed over the seconds",
+    clock__contradicted="replies whose moment of saving contradicts those of others, so that their stages cannot be told",
     user__failed="customers' tasks that ended in an exception",
 )
 

@@ -59,6 +59,7 @@ class Interval(msgspec.Struct):
     errors: list[ErrorRow] = msgspec.field(default_factory=list)
     events: list[dict[str, Any]] = msgspec.field(default_factory=list)
     deliveries: list[str] = msgspec.field(default_factory=list)
+    stages: list[str] = msgspec.field(default_factory=list)
 
 
 class Recorder:
@@ -83,6 +84,7 @@ class Recorder:
         self._counters: dict[str, int] = {}
         self._errors: dict[tuple[str, str], ErrorRow] = {}
         self._deliveries: list[str] = []
+        self._stages: list[str] = []
 
     def latency(self, name: str, value_us: int, quality: str | None = None) -> None:
         """Record one latency (µs) of a declared metric, with the quality of its receive stamp where it ends on one."""
@@ -140,6 +142,10 @@ class Recorder:
         """Keep a line for deliveries.csv."""
         self._deliveries.append(line)
 
+    def stages(self, line: str) -> None:
+        """Keep a line for stages.csv."""
+        self._stages.append(line)
+
     @staticmethod
     def _check(name: str, kind: str) -> None:
         metric = find(name)
@@ -163,6 +169,7 @@ class Recorder:
             errors=list(self._errors.values()),
             events=self.happenings.cut(now),
             deliveries=self._deliveries,
+            stages=self._stages,
         )
         self._seq += 1
         self._start_us = interval.end_us

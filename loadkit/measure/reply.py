@@ -20,6 +20,7 @@ class Reply:
 
     __slots__ = (
         "agent",
+        "agent_copy_us",
         "also",
         "answered_us",
         "asked_us",
@@ -42,7 +43,6 @@ class Reply:
         "request_id",
         "saved",
         "sent_us",
-        "shown_to_agent",
         "status",
         "subscription",
         "unanswered",
@@ -90,7 +90,7 @@ class Reply:
         self.quality = ""
         self.saved: Any = None
         """When the server saved it, as its frame says it."""
-        self.shown_to_agent = False
+        self.agent_copy_us: int | None = None
         self.end: str | None = None
         self.marks: tuple[str, ...] = ()
 

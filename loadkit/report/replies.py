@@ -14,7 +14,14 @@ from loadkit.results.reader import Run
 __all__ = ["lost", "marked", "notes", "refusals", "slowest"]
 
 _MOST = 25
-_TIMES = {"response_ms": "response", "lag_ms": "lag", "before_save_ms": "until saved", "after_save_ms": "from then on", "post_ms": "POST"}
+_TIMES = {
+    "response_ms": "response",
+    "lag_ms": "lag",
+    "delivery_ms": "delivery",
+    "before_save_ms": "until saved",
+    "after_save_ms": "from then on",
+    "post_ms": "POST",
+}
 _NO_FRAME = {"lag_ms": "lag", "post_ms": "POST"}
 _IDS = {"conversation_id": "conversation", "message_id": "message", "agent": "agent", "request_id": "X-Request-Id"}
 _NOTED = ("worker", "note")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadkit import units
+from loadkit.report import sentences
 from loadkit.report.drawing import COLOURS, ms_text
 from loadkit.report.tables import Table
 
@@ -83,23 +84,33 @@ def _numbers(summary: dict[str, Any], name: str) -> tuple[str, ...]:
 def trust(summary: dict[str, Any]) -> str:
     """Return how far the inferred moments can be believed, in whole sentences; empty where no reply came."""
     clock, delivery = summary["server_clock"], summary["metrics"]["reply.delivery"]
+    unplaced = delivery["count"] - clock["replies"]
     if not delivery["count"]:
         return ""
+    if unplaced and not clock["contradicted"]:
+        why = "their frames do not tell when they were saved."
+    else:
+        why = "their moments of saving contradict those of others: the server has more than one clock, or it was set."
+    left_out = f"The stages of {sentences.many(unplaced, 'reply', 'replies')} cannot be told: {why}" if unplaced else ""
     if not clock["replies"]:
-        return "No frame told when its message was saved, so what the server did until then and after cannot be told apart."
+        return left_out
+    return " ".join(filter(None, (_inferred(clock, delivery["p50"] or 0.0), left_out)))
+
+
+def _inferred(clock: dict[str, Any], typical_ms: float) -> str:
     told = (
         "The moment of saving is the server's own, from the updated_at of each frame. Its clock was set against the generator's by the "
-        f"messages themselves, each saved between being sent and being answered: {_offset_text(clock['offset_ms'] or 0.0)} That leaves the "
-        f"moment of saving uncertain by {ms_text(clock['uncertainty_ms'])} (median; {ms_text(clock['uncertainty_max_ms'])} at most)."
+        f"messages themselves, each saved between being sent and being answered{_offset_text(clock['offset_ms'])} That leaves the moment "
+        f"of saving uncertain by {ms_text(clock['uncertainty_ms'])} (median; {ms_text(clock['uncertainty_max_ms'])} at most)."
     )
-    if clock["uncertainty_ms"] > MUCH * (delivery["p50"] or 0.0):
+    if clock["uncertainty_ms"] > MUCH * typical_ms:
         told += " That is much of what a typical reply took: only what is far longer can be told apart."
-    if clock["replies"] < delivery["count"]:
-        told += f" {units.count_text(delivery['count'] - clock['replies'])} replies could not be placed."
     return told
 
 
-def _offset_text(offset_ms: float) -> str:
+def _offset_text(offset_ms: float | None) -> str:
+    if offset_ms is None:
+        return ", by each worker for itself."
     if not offset_ms:
-        return "they allow that the two are in step, which is assumed."
-    return f"it is {ms_text(abs(offset_ms))} {'ahead' if offset_ms > 0 else 'behind'}."
+        return ": they allow that the two are in step, which is assumed."
+    return f": it is {ms_text(abs(offset_ms))} {'ahead' if offset_ms > 0 else 'behind'}."

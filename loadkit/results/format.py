@@ -5,6 +5,7 @@ intervals.jsonl   counters, gauges and sums an interval; its line is the interva
 latency.hlog      an HdrHistogram interval log, one tag a metric
 events.jsonl      single happenings: lost and slow replies, marks, notes
 deliveries.csv    one line an attempted reply (only with --log-deliveries)
+stages.csv        one line a reply whose moment of saving is known (likewise)
 summary.json      what `loadkit report RUN --json` prints
 report.html       the page
 """
@@ -25,6 +26,7 @@ __all__ = [
     "INTERVALS",
     "REPORT",
     "SCHEMA",
+    "STAGES",
     "SUMMARY",
     "End",
     "Header",
@@ -35,7 +37,7 @@ __all__ = [
 
 SCHEMA = 1
 HEADER, INTERVALS, HLOG, EVENTS = "run.json", "intervals.jsonl", "latency.hlog", "events.jsonl"
-DELIVERIES, SUMMARY, REPORT = "deliveries.csv", "summary.json", "report.html"
+DELIVERIES, STAGES, SUMMARY, REPORT = "deliveries.csv", "stages.csv", "summary.json", "report.html"
 
 
 class Header(msgspec.Struct, kw_only=True):

@@ -15,6 +15,9 @@ __all__ = ["STAGES", "against_truth", "server_clock", "stages"]
 STAGES = {"lag": "observed", "before_save": "inferred", "after_save": "inferred"}
 """The stages from due to received, in their order, and how each is known."""
 
+ENOUGH = 0.95
+"""The share of the replies that must be placed for their means to be added up."""
+
 CLOSE = 0.05
 """The share of the truth by which a stage may be off."""
 
@@ -39,13 +42,17 @@ def stages(totals: Totals) -> list[dict[str, Any]]:
 
 
 def server_clock(totals: Totals) -> dict[str, Any]:
-    """Return by how much the server's clock is ahead of ours, and how uncertain that left the moments of saving; None without data."""
+    """Return by how much the server's clock is ahead of ours, and how uncertain that left the moments of saving; None without data.
+
+    Each worker reckons with its own clock, so there is no one offset for several. `replies` could be placed; `contradicted` could not.
+    """
     uncertain = _histogram(totals, "clock.uncertainty")
     return {
-        "offset_ms": totals.gauges.get("clock.offset"),
+        "offset_ms": totals.gauges.get("clock.offset") if len(totals.workers) < 2 else None,
         "uncertainty_ms": units.ms(uncertain.percentile(50)),
         "uncertainty_max_ms": units.ms(uncertain.max_us),
         "replies": uncertain.count,
+        "contradicted": totals.counters.get("clock.contradicted", 0),
     }
 
 
@@ -71,10 +78,10 @@ def against_truth(summary: Mapping[str, Any], true_us: Mapping[str, Sequence[int
 
 
 def _means(totals: Totals, found: dict[str, Histogram]) -> dict[str, float]:
-    """Return the mean of every stage in µs; nothing where one of them has no data."""
-    response, delivery = _histogram(totals, "reply.response").mean_us, _histogram(totals, "reply.delivery").mean_us
-    before, after = found["before_save"].mean_us, found["after_save"].mean_us
-    if response is None or delivery is None or before is None or after is None:
+    """Return the mean of every stage in µs; nothing where too few replies could be placed."""
+    came, sent = _histogram(totals, "reply.response"), _histogram(totals, "reply.delivery")
+    response, delivery, before, after = came.mean_us, sent.mean_us, found["before_save"].mean_us, found["after_save"].mean_us
+    if response is None or delivery is None or before is None or after is None or found["before_save"].count < ENOUGH * came.count:
         return {}
     return {"lag": max(0.0, response - delivery), "before_save": before, "after_save": after}
 

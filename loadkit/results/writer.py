@@ -16,6 +16,7 @@ from loadkit.errors import ResultsError
 from loadkit.measure.hdr import Encoder
 from loadkit.measure.recorder import Interval
 from loadkit.measure.reply import DELIVERY_COLUMNS
+from loadkit.measure.stages import STAGE_COLUMNS
 from loadkit.results import format as fmt
 
 __all__ = ["Writer", "make_folder", "make_parent"]
@@ -56,13 +57,15 @@ class Writer:
         self._hlog = (folder / fmt.HLOG).open("w", encoding="utf-8")
         self._events = (folder / fmt.EVENTS).open("w", encoding="utf-8")
         self._deliveries = (folder / fmt.DELIVERIES).open("w", encoding="utf-8") if deliveries else None
+        self._stages = (folder / fmt.STAGES).open("w", encoding="utf-8") if deliveries else None
         self._intervals = (folder / fmt.INTERVALS).open("w", encoding="utf-8")
         base = self._base_us / 1e6
         self._hlog.write(f"#[Histogram log format version 1.3]\n#[StartTime: {base:.3f} (seconds since epoch)]\n")
         self._hlog.write(f"#[BaseTime: {base:.3f} (seconds since epoch)]\n")
         self._hlog.write('"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n')
-        if self._deliveries:
-            self._deliveries.write(DELIVERY_COLUMNS + "\n")
+        for file, columns in ((self._deliveries, DELIVERY_COLUMNS), (self._stages, STAGE_COLUMNS)):
+            if file:
+                file.write(columns + "\n")
         self._flush()
 
     def write(self, *intervals: Interval) -> None:
@@ -85,8 +88,9 @@ class Writer:
             latencies[name] = fmt.LatencyLine(h.count, h.sum_us, h.over, h.exact, h.bounded, h.user_space)
         for event in interval.events:
             self._line(self._events, event)
-        if self._deliveries and interval.deliveries:
-            self._deliveries.write("\n".join(interval.deliveries) + "\n")
+        for file, told in ((self._deliveries, interval.deliveries), (self._stages, interval.stages)):
+            if file and told:
+                file.write("\n".join(told) + "\n")
         return fmt.IntervalLine(
             seq=interval.seq,
             worker=interval.worker,
@@ -124,8 +128,7 @@ class Writer:
         file.write(msgspec.json.encode(value).decode() + "\n")
 
     def _files(self) -> list[TextIO]:
-        files: list[TextIO] = [self._hlog, self._events, self._intervals]
-        return [self._deliveries, *files] if self._deliveries else files
+        return [file for file in (self._deliveries, self._stages, self._hlog, self._events, self._intervals) if file]
 
     def _flush(self, *, only: TextIO | None = None, but: TextIO | None = None) -> None:
         for file in self._files():

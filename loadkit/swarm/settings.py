@@ -66,7 +66,7 @@ OPTIONS = (
     Option("reconnect", "immediate", "when a customer's cable comes back after a drop: " + ", ".join(RECONNECT)),
     Option("identities", "", "file in which customers are kept from run to run, with their secrets (mode 600)", in_form=False),
     Option("returning", "0%", "how many of the customers are some of an earlier run, from the --identities file"),
-    Option("log_deliveries", False, "write deliveries.csv: one line an attempted reply"),
+    Option("log_deliveries", False, "write deliveries.csv, one line an attempted reply, and stages.csv, where its time went"),
     Option("i_own_this_host", "", "repeat the host's name here if it is not this machine and no target file names it", in_form=False),
 )
 

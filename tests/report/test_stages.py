@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from loadkit.measure.histogram import Histogram
+from loadkit.measure.recorder import Totals
 from loadkit.report import stages
 from loadkit.report.drawing import ms_text
 from loadkit.report.plain import text
+from loadkit.results import stages as of_run
 from tests.report import build
 from tests.report.reading import parse
 
@@ -38,8 +41,27 @@ def test_a_run_without_moments_of_saving_says_so(made):
     it = made(replace(build.HEALTHY, name="untold", tells_saving=False))
     assert stages.parts(it.summary) == []
     assert [row["mean_ms"] for row in it.summary["stages"]] == [None, None, None]
-    assert "No frame told when its message was saved" in it.html
+    assert "cannot be told: their frames do not tell when they were saved." in stages.trust(it.summary)
+    assert stages.trust(it.summary) in it.html
     assert "saving inferred" not in text(it.run, it.summary)
+
+
+def test_too_few_placed_replies_are_not_added_up(made):
+    """Where a twentieth of the replies could not be placed, the means are of different replies: no bar, and a sentence says why."""
+    run = made(build.HEALTHY).run
+    came, placed = run.totals.histograms["reply.response"], run.totals.histograms["reply.before_save"]
+    assert placed.count == came.count
+    few = Totals()
+    few.histograms = run.totals.histograms | {"reply.before_save": Histogram(), "clock.uncertainty": Histogram()}
+    few.counters = {"clock.contradicted": came.count - round(0.94 * came.count)}
+    for _ in range(round(0.94 * came.count)):
+        few.histograms["reply.before_save"].record(1000)
+        few.histograms["clock.uncertainty"].record(1000)
+    told = made(build.HEALTHY).summary | {"stages": of_run.stages(few), "server_clock": of_run.server_clock(few)}
+    assert stages.parts(told) == []
+    assert f"The stages of {few.counters['clock.contradicted']} replies cannot be told: their moments of saving contradict" in stages.trust(
+        told
+    )
 
 
 def test_the_stage_that_took_most_is_named_only_if_it_is_known(made):
