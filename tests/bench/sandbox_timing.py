@@ -212,7 +212,7 @@ def beyond(lasts_s: float) -> Iterator[Row]:
     }
     for load, seen in zip(real, _together(list(real), lasts_s), strict=True):
         due, sent, served = real[load]
-        yield (f"  {load.rate} replies/s offered: due -> frame", _spread(seen.due), due)
+        yield (f"  {load.rate} replies/s offered for {lasts_s:g} s: due -> frame", _spread(seen.due), due)
         yield ("    sent -> frame", _spread(seen.sent), sent)
         yield ("    served a second", f"{seen.served:.1f}", served)
 
