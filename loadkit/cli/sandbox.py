@@ -54,7 +54,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--agents", type=int, default=3, help="agents besides the administrator (default: 3)")
     parser.add_argument("--hmac", action="store_true", help="let the target file name the inbox that demands an HMAC")
     parser.add_argument("--dialect", metavar="RELEASE", default="4.2.0", help="speak as release 4.2.0 (default) or 3.0.0 does")
-    parser.add_argument("--throttle", type=int, metavar="N", help="requests a minute from one address but loopback's (default: no limit)")
+    parser.add_argument(
+        "--throttle",
+        type=int,
+        metavar="N",
+        help="requests a minute from one address but loopback's, and 100 of them searches for contacts (default: no limit)",
+    )
     parser.add_argument(
         "--recording-layout",
         action="store_true",

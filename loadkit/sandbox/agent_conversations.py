@@ -95,7 +95,9 @@ class ConversationApi:
         return json_answer(self.view(conversation_of(self._store, request, user_of(self._store, request))))
 
     def assign(self, request: Request, user: User, conversation: Conversation) -> Answer:
-        """POST the assignee of a conversation, null for nobody."""
+        """POST the assignee of a conversation, null for nobody; where none is named, a team perhaps, nothing happens."""
+        if "assignee_id" not in request.params:
+            return json_answer(None)
         assignee = self._store.user_by_id(request.number("assignee_id"))
         self._actions.assign(conversation, assignee, user)
         return json_answer(agent_views.agent_row(assignee, self._presence.availability) if assignee else None)

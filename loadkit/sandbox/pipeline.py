@@ -1,7 +1,8 @@
 """The queues of the real server: HTTP threads in front, one interpreter lock that a POST holds nearly all its time, cable workers,
 and job workers behind. It waits with gevent's timers and burns no CPU; what the work *is* comes in as callables.
 
-One POST takes about 52 ms of which 50 hold the lock, so one process saturates near 18 replies a second whatever the number of threads.
+One POST takes about 52 ms in the middle and 59 in the mean, and nearly all of it holds the lock, so one process saturates near 17
+replies a second whatever the number of threads.
 Where nothing holds the lock (`lock=0`) and times are exponential, POSTs meet a textbook's M/M/c of `http_threads` servers.
 """
 
@@ -20,7 +21,7 @@ from gevent.queue import SimpleQueue
 from loadkit import clock
 from loadkit.errors import SettingsError
 from loadkit.sandbox.pauses import Pauses
-from loadkit.sandbox.service import GET, Kind, Service
+from loadkit.sandbox.service import Kind, Service
 from loadkit.units import share
 
 __all__ = ["BROADCAST", "DISPATCH", "HELD", "REBUILD", "STATUS", "Pipeline", "held_share"]
@@ -29,18 +30,17 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 HELD = 50 / 52  # the share of a request's time that holds the interpreter lock, from its beginning on
-SAVED = 0.75  # the share of its time after which the row is saved and its jobs are queued, whatever is held
 CABLE_WORKERS = 4
-COMMAND_HELD = 0.73  # of HELD; the rest of a cable command waits for the database and Redis, so that a later one may overtake it
+COMMAND_HELD = 0.73  # of that; the rest of a cable command waits for the database and Redis, so that a later one may overtake it
 MOST_COMMANDS = 20_000  # waiting for a cable worker; beyond that sockets are read no further
 
 BROADCAST = Kind(0.004, 0.008)  # payload frozen in the request, published once a recipient
 REBUILD = Kind(0.095, 0.120)  # payload read again from the database
 DISPATCH = Kind(0.050, 0.075)  # listeners: notifications and the like
 STATUS = Kind(0.035, 0.050)  # one message after another becomes read
-HANDSHAKE = Kind(0.003, 0.005)
-COMMAND = Kind(0.003, 0.006)
-PUBLISH_S = 0.00043  # each further recipient of one broadcast
+HANDSHAKE = Kind(0.0068, 0.011)
+COMMAND = Kind(0.004, 0.007)
+PUBLISH = Kind(0.00043, 0.00069)  # each recipient of one broadcast
 
 
 def held_share(text: str | float) -> float:
@@ -98,12 +98,13 @@ class Pipeline:
             return result, began
         with self._threads:
             began = clock.now_us()
-            total = self._service.other(GET, self._rng) if method == "GET" else self._service.post(self._rng)
-            return self._serve(total, action), began
+            times = self._service.get(self._rng) if method == "GET" else self._service.post(self._rng)
+            return self._serve(*times, action), began
 
-    def _serve(self, total: float, action: Callable[[], _T]) -> _T:
-        """Take `total` seconds, the first of them under the lock, and act on the way."""
-        held, saved, pause = total * self._held, total * SAVED, self._requests
+    def _serve(self, saved: float, rest: float, action: Callable[[], _T]) -> _T:
+        """Act after `saved` seconds and take another `rest`; the first of them all are under the lock."""
+        total, pause = saved + rest, self._requests
+        held = total * self._held
         if held >= saved:
             with self._lock:
                 pause.take(saved)
@@ -147,8 +148,8 @@ class Pipeline:
 
     def queue(self, kind: Kind, job: Callable[[], None], *, recipients: int = 1) -> None:
         """Queue a job; it runs after the time that its kind, and each of its recipients, takes."""
-        more = PUBLISH_S * recipients if kind is not DISPATCH else 0.0
-        self._jobs.put((Kind(kind.median + more, kind.p95 + more), job))
+        told = recipients if kind is not DISPATCH else 0
+        self._jobs.put((Kind(kind.median + told * PUBLISH.median, kind.p95 + told * PUBLISH.p95), job))
 
     def _run_jobs(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loadkit.errors import SettingsError
 from loadkit.units import seconds
 
-__all__ = ["GET", "Kind", "Service"]
+__all__ = ["REAL_POST_S", "SAVED", "Kind", "Service"]
 
 REAL_POST_S = 0.052
 _P95 = 1.6448536269514722
@@ -23,13 +23,20 @@ class Kind:
     p95: float
 
 
-POST = Kind(REAL_POST_S, 0.095)
 GET = Kind(0.013, 0.020)
+SAVED = 0.75  # the share of a request's time after which the row is saved and its jobs are queued
+
+# The real server's POST varies little until its row is saved, which is why frames are punctual, and much from there to its answer:
+# nearly a fifth also change the conversation, as a first reply does.
+TO_SAVED = Kind(0.0385, 0.049)
+TO_ANSWER = Kind(0.013, 0.018)
+TO_ANSWER_CHANGING_MORE = Kind(0.050, 0.075)
+CHANGING_MORE = 0.18
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A parsed `--service`: `shape` is one of none, constant, exponential, lognormal; `typical` is a POST's median or mean."""
+    """A parsed `--service`: `shape` is one of real, none, constant, exponential, lognormal; `typical` is a POST's median or mean."""
 
     shape: str
     typical: float
@@ -43,7 +50,7 @@ class Service:
         if shape == "none" and not numbers:
             return cls("none", 0.0, 0.0)
         if shape == "real" and not numbers:
-            return cls("lognormal", POST.median, POST.p95)
+            return cls("real", REAL_POST_S, 0.0)
         if shape in ("constant", "exponential") and len(numbers) == 1 and numbers[0] > 0:
             return cls(shape, numbers[0], numbers[0])
         if shape == "lognormal" and len(numbers) == 2 and 0 < numbers[0] <= numbers[1]:
@@ -55,13 +62,22 @@ class Service:
         """Whether nothing takes any time."""
         return self.shape == "none"
 
-    def post(self, rng: random.Random) -> float:
-        """Return the seconds that one POST takes."""
+    def post(self, rng: random.Random) -> tuple[float, float]:
+        """Return the seconds that one POST takes until its row is saved, and from there to its answer."""
+        if self.shape == "real":
+            rest = TO_ANSWER_CHANGING_MORE if rng.random() < CHANGING_MORE else TO_ANSWER
+            return _lognormal(rng, TO_SAVED), _lognormal(rng, rest)
+        total = self.typical
         if self.shape == "exponential":
-            return rng.expovariate(1 / self.typical)
-        if self.shape == "lognormal":
-            return _lognormal(rng, self.typical, self.p95)
-        return self.typical
+            total = rng.expovariate(1 / self.typical)
+        elif self.shape == "lognormal":
+            total = _lognormal(rng, Kind(self.typical, self.p95))
+        return total * SAVED, total * (1 - SAVED)
+
+    def get(self, rng: random.Random) -> tuple[float, float]:
+        """Return the same of one GET."""
+        total = self.other(GET, rng)
+        return total * SAVED, total * (1 - SAVED)
 
     def other(self, kind: Kind, rng: random.Random) -> float:
         """Return the seconds that one piece of other work takes, in proportion to the POST.
@@ -74,8 +90,8 @@ class Service:
         scale = self.typical / REAL_POST_S
         if self.shape == "exponential":
             return rng.expovariate(1 / (kind.median * scale))
-        return _lognormal(rng, kind.median, kind.p95) * scale
+        return _lognormal(rng, kind) * scale
 
 
-def _lognormal(rng: random.Random, median: float, p95: float) -> float:
-    return median * math.exp(rng.gauss(0.0, 1.0) * math.log(p95 / median) / _P95)
+def _lognormal(rng: random.Random, kind: Kind) -> float:
+    return kind.median * math.exp(rng.gauss(0.0, 1.0) * math.log(kind.p95 / kind.median) / _P95)

@@ -1,4 +1,5 @@
-"""The throttle in front of everything: so many requests a minute from one address, handshakes of the cable among them.
+"""The throttles in front of everything: so many requests a minute from one address, handshakes of the cable among them, and so many
+searches for contacts a minute in an account.
 
 Windows are fixed and aligned to the epoch. Off unless a limit is given; the real server's is 3000, its older releases' 300.
 """
@@ -6,6 +7,7 @@ Windows are fixed and aligned to the epoch. Off unless a limit is given; the rea
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 from loadkit import clock
@@ -15,6 +17,9 @@ __all__ = ["Throttle"]
 
 WINDOW_US = 60_000_000
 SAFE = ("127.0.0.1", "::1")
+SEARCHES = 100
+
+_SEARCH = re.compile(r"/api/v1/accounts/(\d+)/contacts/search(?:\.[^/.]+)?/?")
 
 
 class Throttle:
@@ -38,8 +43,14 @@ class Throttle:
         window = clock.unix_us() // WINDOW_US
         if window != self._window:
             self._window, self._seen = window, {}
-        self._seen[address] = self._seen.get(address, 0) + 1
-        return self._seen[address] > self._limit
+        if self._counted(address) > self._limit:
+            return True
+        search = _SEARCH.fullmatch(environ.get("loadkit.path", ""))
+        return search is not None and self._counted(f"account {search[1]}") > SEARCHES
+
+    def _counted(self, who: str) -> int:
+        self._seen[who] = self._seen.get(who, 0) + 1
+        return self._seen[who]
 
 
 def client_of(peer: str, forwarded: str) -> str:

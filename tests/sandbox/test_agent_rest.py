@@ -154,5 +154,8 @@ def test_assigning_somebody_else_tells_them(sandbox: Sandbox, customer: Customer
     assert customer.wire
     eventually(lambda: customer.wire and customer.wire.events("conversation.updated"))
     assert customer.wire.events("conversation.updated")[0]["data"]["meta"]["assignee"]["id"] == 3
-    assert ask(sandbox.url, "POST", path, {"assignee_id": None}, headers=by(sandbox.agent_tokens[0])).json() is None
+    for nobody, left in (({"team_id": 1}, 3), ({"assignee_id": None}, None)):
+        assert ask(sandbox.url, "POST", path, nobody, headers=by(sandbox.agent_tokens[0])).json() is None
+        assignee = get(sandbox, path.removesuffix("/assignments")).json()["meta"].get("assignee")
+        assert (assignee and assignee["id"]) == left
     wire.close()

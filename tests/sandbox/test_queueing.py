@@ -15,8 +15,8 @@ import gevent
 import pytest
 
 from loadkit.sandbox.pauses import MOST_OWED_S, Pauses
-from loadkit.sandbox.pipeline import HELD, REBUILD, SAVED, Pipeline
-from loadkit.sandbox.service import POST, Kind, Service
+from loadkit.sandbox.pipeline import HELD, REBUILD, Pipeline
+from loadkit.sandbox.service import REAL_POST_S, SAVED, Kind, Service
 from tests.sandbox.virtual import VirtualTime
 
 MEAN_S = 0.02
@@ -116,7 +116,7 @@ def test_half_the_lock_saturates_at_twice_the_rate() -> None:
 @pytest.mark.parametrize(("servers", "utilisation"), [(1, 0.6), (10, 0.9)])
 def test_jobs_of_one_kind_meet_an_m_m_c(servers: int, utilisation: float) -> None:
     """They stay for Erlang's wait and one service, whose mean is the kind's median in proportion to the POST's."""
-    mean = REBUILD.median * MEAN_S / POST.median
+    mean = REBUILD.median * MEAN_S / REAL_POST_S
     stay, slack = estimate(Line(servers, seed=1).jobs(REBUILD, utilisation * servers / mean))
     assert stay == pytest.approx(erlang_wait(utilisation * servers, servers, mean) + mean, abs=slack)
 

@@ -56,6 +56,19 @@ def test_handshakes_count_and_are_refused(make: Make) -> None:
     assert (row["marker"], row["status"], row["saved"], row["written"]) == ("m", 429, None, [])
 
 
+def test_searches_for_contacts_are_counted_by_account(make: Make) -> None:
+    """The 101st within a minute is refused whoever asks; other requests, and searches from loopback, are not."""
+    sandbox = make(throttle=3000)
+    headers = {"Api-Access-Token": sandbox.agent_tokens[0]}
+    search = "/api/v1/accounts/1/contacts/search?q=x"
+    within_a_window()
+    sources = [f"127.0.0.{2 + number % 2}" for number in range(101)]
+    statuses = [ask(sandbox.url, "GET", search, headers=headers, source=source).status for source in sources]
+    assert statuses == [200] * 100 + [429]
+    assert ask(sandbox.url, "GET", search, headers=headers).status == 200
+    assert ask(sandbox.url, "GET", "/api/v1/accounts/1/contacts", headers=headers, source="127.0.0.2").status == 200
+
+
 def _handshake(sandbox: Sandbox) -> bytes:
     head = "GET /cable HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
