@@ -22,6 +22,7 @@ CUT: Order = ("POST", "/cut", {})
 
 
 def faults(**values: str) -> Order:
+    """Return the order that switches faults on."""
     return "PUT", "/faults", values
 
 
