@@ -54,7 +54,7 @@ def test_a_storm_brings_everybody_back(sandbox: SandboxProcess, tmp_path: Path, 
     truth = sandbox.truth()
     assert {marker for marker, row in done.deliveries.items() if row["end"] != "refused"} == truth.keys()
     recovered = {marker for marker, row in done.deliveries.items() if row["end"] == "recovered"}
-    assert recovered == {marker for marker, line in truth.items() if not line["written"]}
+    assert recovered >= {marker for marker, line in truth.items() if not line["written"]}  # what we cut may have swallowed a written frame
     assert done.folder is not None
     page = (done.folder / "report.html").read_text()
     shown = ("Reconnect storm", "12 of 12", "100 % were back within", "HTTP requests a second at the peak after it", "of these, never seen")
