@@ -241,8 +241,8 @@ def _refused(facts: _Facts) -> Hint | None:
 
 
 def _cables(facts: _Facts) -> Hint | None:
-    dropped, unconfirmed = facts.n("cable.dropped"), facts.n("cable.unconfirmed")
-    if dropped:
+    dropped, unconfirmed = facts.n("cable.dropped") - facts.n("cable.cut"), facts.n("cable.unconfirmed")
+    if dropped > 0:
         return Hint(f"{many(dropped, 'cable', 'cables')} ended without our closing them: see when, and what else happened then.", "load")
     if unconfirmed:
         return Hint(f"{many(unconfirmed, 'subscription was', 'subscriptions were')} not confirmed in time.", "load")

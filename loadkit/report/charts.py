@@ -97,7 +97,8 @@ def _sockets(run: Run, time: Timeline) -> Chart | None:
     caption = "Customers' cables that are open and confirmed, against those that should be."
     if any(dropped):
         figure.add_bar(x=time.middles, y=dropped, name="dropped", marker={"color": COLOURS["lost"]}, hovertemplate="%{y}")
-        caption += " A bar counts the cables that ended in that span without our closing them."
+        besides = ", those cut on purpose included" if any(time.counter("cable.cut")) else ""
+        caption += f" A bar counts the cables that ended in that span without our closing them{besides}."
     figure.update_layout(yaxis={"rangemode": "tozero"})
     return time_chart(run, time, "sockets", "Sockets", caption + " Where the lines part, customers could hear nothing.", figure, 260)
 

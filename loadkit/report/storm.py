@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from loadkit import units
+from loadkit.measure.histogram import Histogram
 from loadkit.report.drawing import ms_text
 from loadkit.report.tables import Table
 from loadkit.results.reader import Bin, Run
@@ -15,35 +16,55 @@ __all__ = ["table"]
 _AFTERMATH_S = 30.0
 """How long after a cut requests count as its aftermath."""
 
+_REFETCH = "http.message.list"
+
 
 def table(run: Run, summary: dict[str, Any]) -> Table | None:
     """Return what a storm did; None where the scenario cut nothing."""
-    cut = summary["counters"]["cable.cut"]
+    cut, replies = summary["counters"]["cable.cut"], summary["replies"]
     if not cut:
         return None
-    back, replies = summary["metrics"]["cable.reconnect"], summary["replies"]
     rows = [
         ("cables cut on purpose", units.count_text(cut)),
-        ("came back (those that broke by themselves included)", units.count_text(back["count"])),
-        ("half of them within", ms_text(back["p50"])),
-        ("95 % within", ms_text(back["p95"])),
-        ("all within", ms_text(back["max"])),
+        *_returns(run, summary["counters"]["cable.dropped"], cut),
         *_requests(run),
-        ("replies that the gap swallowed and the refetch brought", units.count_text(replies["recovered"])),
-        ("replies that never came", units.count_text(replies["lost"])),
+        ("replies that missed the cable", units.count_text(replies["recovered"] + replies["lost"])),
+        ("of these, read back over HTTP", units.count_text(replies["recovered"])),
+        ("of these, never seen", units.count_text(replies["lost"])),
     ]
     return Table(("", "seen"), "lr", rows)
+
+
+def _returns(run: Run, dropped: int, cut: int) -> list[tuple[str, str]]:
+    """Return the rows about the cables: shares are of all that broke, so that those who stay away are not left out of them."""
+    back = run.totals.histograms.get("cable.reconnect", Histogram())
+    rows = [("cables that broke by themselves besides", units.count_text(dropped - cut))] if dropped > cut else []
+    rows.append(("came back", f"{units.count_text(back.count)} of {units.count_text(dropped)}"))
+    return rows + [(f"{share} % were back within", _within(back, -(-share * dropped // 100))) for share in (50, 95, 100)]
+
+
+def _within(back: Histogram, rank: int) -> str:
+    """Return how long it took until so many were back."""
+    if rank > back.count:
+        return "not in this run"
+    return ms_text(units.ms(back.percentile(100 * (rank - 0.5) / back.count)))
 
 
 def _requests(run: Run) -> list[tuple[str, str]]:
     """Return the rows about HTTP: the usual rate before the first cut, and the highest after a cut."""
     moments = [span.start_s for span in run.bins if span.totals.counters.get("cable.cut")]
     before = [_rate(span) for span in run.bins if span.end_s <= moments[0]] if moments else []
-    after = [_rate(span) for span in run.bins if any(0 <= span.start_s - moment <= _AFTERMATH_S for moment in moments)]
+    after = [span for span in run.bins if any(0 <= span.start_s - moment <= _AFTERMATH_S for moment in moments)]
     rows = [("HTTP requests a second before (median)", f"{median(before):.3g}")] if before else []
-    return rows + ([("HTTP requests a second at the peak after it", f"{max(after):.3g}")] if after else [])
+    if not after:
+        return rows
+    peak = max(after, key=_rate)
+    width = units.seconds_text(peak.end_s - peak.start_s)
+    rows.append((f"HTTP requests a second at the peak after it (over {width})", f"{_rate(peak):.3g}"))
+    rows.append(("of these, to read messages back", f"{_rate(peak, _REFETCH):.3g}"))
+    return rows
 
 
-def _rate(span: Bin) -> float:
-    requests = sum(histogram.count for name, histogram in span.totals.histograms.items() if name.startswith("http."))
+def _rate(span: Bin, route: str = "http.") -> float:
+    requests = sum(histogram.count for name, histogram in span.totals.histograms.items() if name.startswith(route))
     return requests / (span.end_s - span.start_s)

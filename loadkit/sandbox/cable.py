@@ -29,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 PING_S = 3.0
 WELCOME = text_frame(b'{"type":"welcome"}')
-GO_AND_COME_BACK = text_frame(b'{"type":"disconnect","reason":"server_restart","reconnect":true}')
+GO = b'{"type":"disconnect","reason":"server_restart","reconnect":%s}'
+GO_AND_COME_BACK, GO_FOR_GOOD = text_frame(GO % b"true"), text_frame(GO % b"false")
+GOING_AWAY = 1001
 
 
 @dataclass(slots=True, eq=False)
@@ -95,12 +97,19 @@ class Cable:
             connection.socket.cut()
         return len(held)
 
-    def restart(self) -> int:
-        """Send every socket away in good order, as a reload of the code does; returns how many there were."""
+    def restart(self, *, come_back: bool = True) -> int:
+        """Send every socket away in good order, as a reload of the code does, perhaps for good; returns how many there were."""
         held = list(self.connections)
         for connection in held:
-            connection.socket.write(GO_AND_COME_BACK)
+            connection.socket.write(GO_AND_COME_BACK if come_back else GO_FOR_GOOD)
             connection.socket.close()
+        return len(held)
+
+    def close(self) -> int:
+        """Send every socket a close frame and not a word of Action Cable's, as a proxy that goes away does; returns how many there were."""
+        held = list(self.connections)
+        for connection in held:
+            connection.socket.close(GOING_AWAY)
         return len(held)
 
     def silence(self) -> None:

@@ -1,4 +1,4 @@
-"""The control API, on a port of its own, all JSON: faults seen and switched, cables cut or sent away, what is in the server counted.
+"""The control API, on a port of its own, all JSON: faults seen and switched, cables cut, closed or sent away, what is there counted.
 
 `/tell` writes whatever message it is given to every subscription, as a server of another release may: so clients can be tried.
 """
@@ -22,6 +22,12 @@ __all__ = ["Control"]
 BIGGEST_BODY = 65_536
 
 
+class _Restart(msgspec.Struct, forbid_unknown_fields=True):
+    """What a disconnect frame says: whether to come back."""
+
+    reconnect: bool = True
+
+
 class Control:
     """The WSGI application of the control port."""
 
@@ -36,7 +42,8 @@ class Control:
             ("PUT", "/faults"): self._set,
             ("POST", "/cut"): lambda environ: {"cut": self._cable.cut()},
             ("POST", "/tell"): lambda environ: {"told": self._cable.tell_everybody(_message(environ))},
-            ("POST", "/restart"): lambda environ: {"disconnected": self._cable.restart()},
+            ("POST", "/close"): lambda environ: {"closed": self._cable.close()},
+            ("POST", "/restart"): lambda environ: {"disconnected": self._cable.restart(come_back=_restart(environ).reconnect)},
             ("GET", "/state"): lambda environ: self.state(),
         }
 
@@ -45,7 +52,7 @@ class Control:
         action = self._actions.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
         try:
             if action is None:
-                status, value = "404 Not Found", {"error": "There are /faults, /cut, /restart, /tell and /state."}
+                status, value = "404 Not Found", {"error": "There are /faults, /cut, /close, /restart, /tell and /state."}
             else:
                 status, value = "200 OK", action(environ)
         except SettingsError as error:
@@ -76,6 +83,13 @@ class Control:
             "requests": self._front.requests,
             "touched": self._faults.touched(),
         }
+
+
+def _restart(environ: dict[str, Any]) -> _Restart:
+    try:
+        return msgspec.json.decode(environ["wsgi.input"].read(BIGGEST_BODY) or b"{}", type=_Restart)
+    except (msgspec.DecodeError, OSError, ValueError):
+        raise SettingsError('the body must be empty or {"reconnect": false}') from None
 
 
 def _message(environ: dict[str, Any]) -> bytes:

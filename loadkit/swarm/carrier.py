@@ -18,16 +18,23 @@ __all__ = ["Carrier"]
 
 
 class Carrier:
-    """Carries one user's requests."""
+    """Carries one user's requests, each on a connection of its own where connections are not kept."""
 
-    def __init__(self, client: FastHttpSession, exchanges: Exchanges) -> None:
-        self._client, self._exchanges = client, exchanges
+    def __init__(self, client: FastHttpSession, exchanges: Exchanges, *, keeps: bool = True) -> None:
+        self._client, self._exchanges, self._keeps = client, exchanges, keeps
 
     def __call__(self, request: Request, shape: Any, outcome: dict[str, str] | None = None) -> Any:
         """Send a request and return its decoded answer, None where it failed; count and time it under its route's name.
 
         Where `shape` is None the answer has no body, and True is returned for it. The kind of a refusal goes to `outcome`.
         """
+        try:
+            return self._carry(request, shape, outcome)
+        finally:
+            if not self._keeps:  # geventhttpclient asks for the close but uses the connection again unless the server closes it first
+                self._client.client.clientpool.close()
+
+    def _carry(self, request: Request, shape: Any, outcome: dict[str, str] | None) -> Any:
         exchanges, route = self._exchanges, request.route
         sent_us = clock.now_us()
         with (

@@ -44,6 +44,7 @@ class Customer:
 
     __slots__ = (
         "_changed",
+        "_known",
         "api",
         "began_us",
         "cable",
@@ -93,6 +94,7 @@ class Customer:
         self.owed = 0
         """Questions that an agent has picked up and not yet attempted to answer."""
         self._changed: Event | None = None
+        self._known: int | None = None
 
     def become(self, contact: Contact) -> None:
         """Take the contact that the server made for this customer."""
@@ -162,12 +164,18 @@ class Customer:
         page: list[Message] | None = self.carry(request, list[Message])
         return page
 
+    def miss(self) -> None:
+        """Note that messages may be missed from now on: a refetch reads back to what is known at this moment."""
+        if self._known is None:
+            self._known = self.newest_message
+
     def refetch(self) -> list[int]:
-        """Read back, as the stock client does after a reconnect, until a message that was known; return the ids.
+        """Read back, as the stock client does after a reconnect, until a message that was known at the drop; return the ids.
 
         A customer with several conversations reads each of them, the newest twenty at most.
         """
-        known, ids = self.newest_message, []
+        known, ids = self.newest_message if self._known is None else self._known, []
+        self._known = None
         for conversation_id in reversed(self.conversations[-MOST_CONVERSATIONS:]):
             before: int | None = None
             for _ in range(MOST_PAGES):
@@ -178,5 +186,5 @@ class Customer:
                 before = min(message.id for message in page)
                 if before <= known:
                     break
-        self.newest_message = max([known, *ids])
+        self.newest_message = max([self.newest_message, *ids])
         return ids

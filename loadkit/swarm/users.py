@@ -41,12 +41,13 @@ class ContactUser(Verbs, FastHttpUser):
         self.ssl_context_factory = run.ssl_context_factory
         if run.pool_size:
             self.client_pool = run.shared_pool(self._make_pool)
-        if run.settings.connections == "close":
+        keeps = run.settings.connections != "close"
+        if not keeps:
             self.default_headers = {"Connection": "close"}
         super().__init__(environment)
         self.random: random.Random = run.new_random("customer")
         """This user's own generator, seeded by the run's seed: wait times draw from it too."""
-        self._carry = Carrier(self.client, run.exchanges)
+        self._carry = Carrier(self.client, run.exchanges, keeps=keeps)
         self.customer = Customer(run.api(), self._carry)
         if run.gate is None:
             run.arrive(self.customer)

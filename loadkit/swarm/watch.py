@@ -142,6 +142,8 @@ class Watch:
         """Count a drop by its reason."""
         self._recorder.count("cable.dropped")
         self._recorder.error(f"dropped_{reason}", self.whose(cable))
+        if isinstance(cable.tag, Customer):
+            cable.tag.miss()
 
     def unconfirmed(self, cable: Cable) -> None:
         """Count a subscription that was never confirmed."""

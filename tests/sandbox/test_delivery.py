@@ -247,6 +247,36 @@ def test_a_cut_drops_every_cable(sandbox: Sandbox) -> None:
     eventually(lambda: state(sandbox)["sockets"] == 0)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "answer", "said", "code"),
+    [
+        ("/close", None, {"closed": 3}, [], 1001),
+        ("/restart", None, {"disconnected": 3}, [{"type": "disconnect", "reason": "server_restart", "reconnect": True}], 1000),
+        (
+            "/restart",
+            {"reconnect": False},
+            {"disconnected": 3},
+            [{"type": "disconnect", "reason": "server_restart", "reconnect": False}],
+            1000,
+        ),
+    ],
+    ids=["closed", "sent away", "sent away for good"],
+)
+def test_every_cable_is_closed_in_good_order(
+    sandbox: Sandbox, path: str, body: dict[str, bool] | None, answer: dict[str, int], said: list[dict[str, object]], code: int
+) -> None:
+    """With a close frame, and a word of Action Cable's before it where the server restarts; what it cannot read it refuses."""
+    wires = [Wire(sandbox.url) for _ in range(3)]
+    eventually(lambda: all(wire.frames for wire in wires))
+    assert ask(sandbox.control, "POST", "/restart", {"reconnect": "perhaps"}).status == 400
+    assert ask(sandbox.control, "POST", path, body).json() == answer
+    for wire in wires:
+        assert eventually(lambda w=wire: w.ended) == "closed"
+        assert (wire.frames[1:], wire.close_code) == (said, code)
+        wire.close()
+    eventually(lambda: state(sandbox)["sockets"] == 0)
+
+
 def test_whatever_is_told_comes_to_every_subscription(sandbox: Sandbox) -> None:
     """Customers' and agents' alike, once each, as it was given; what is no JSON is refused in a sentence."""
     agent, customer = staff(sandbox), Customer(sandbox)

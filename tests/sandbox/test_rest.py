@@ -182,6 +182,13 @@ def test_browsers_of_any_origin_are_welcome(sandbox: Sandbox) -> None:
     assert not [key for key in plain.headers if key.startswith("access-control")]
 
 
+@pytest.mark.parametrize(("asked", "told"), [({}, None), ({"Connection": "close"}, "close")], ids=["kept", "closed"])
+def test_an_answer_says_whether_its_connection_ends(sandbox: Sandbox, asked: dict[str, str], told: str | None) -> None:
+    """A client that keeps connections must not find out by the next request."""
+    for path in ("/api", "/nowhere", "/cable"):
+        assert ask(sandbox.url, "GET", path, headers=asked).headers.get("connection") == told
+
+
 def test_caching_is_conditional(sandbox: Sandbox) -> None:
     """The tag of a 200 makes the next GET a 304; a HEAD has the length and no body; a request id comes back."""
     path = f"/public/api/v1/inboxes/{sandbox.inbox}"
