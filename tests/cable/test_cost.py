@@ -15,6 +15,8 @@ from loadkit.cable.receiver import Receiver
 from loadkit.clock import now_us
 from tests.cable.peer import IDENTIFIER, broadcast, frame
 
+pytestmark = pytest.mark.alone
+
 SOCKETS = 200
 FRAME = frame(broadcast("message.created", {"echo_id": "lk1:0001", "content": "x" * 1100}))
 

@@ -95,6 +95,7 @@ def test_a_redirect_is_an_answer_and_not_followed(peers: Peers) -> None:
     assert len(other.conns) == 1
 
 
+@pytest.mark.alone
 def test_checking_utf8_in_python_would_cost_more_than_all_the_rest() -> None:
     """Why our cables are read by ourselves, and the library is told to skip it."""
     try:

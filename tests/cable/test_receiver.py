@@ -147,6 +147,7 @@ def send_while_the_hub_is_blocked(conn: Conn, block_s: float) -> tuple[int, int]
     return sent[0], clock.now_us()
 
 
+@pytest.mark.alone
 def test_a_blocked_hub_does_not_delay_an_exact_stamp(receiver: Receiver, notes: Notes, conn: Conn, lags: list[int]) -> None:
     """The kernel's stamp lies by the sending, not by the reading 200 ms later; the read lag tells how long it waited."""
     conn.text(broadcast("message.created", MARKED))  # learned; the first stamps of a host may come before they are switched on

@@ -28,6 +28,7 @@ def throughput(sandbox: Sandbox, replies: int, clients: int) -> float:
     return replies / (clock.now() - began)
 
 
+@pytest.mark.alone
 def test_more_clients_and_more_threads_do_not_help(make: Make) -> None:
     """One lock is held for nearly all of a post's time: eight clients get little more than one, with one thread or with ten."""
     few = throughput(make(service="constant:20ms", http_threads=1), 30, 1)
@@ -35,6 +36,7 @@ def test_more_clients_and_more_threads_do_not_help(make: Make) -> None:
     assert 0.9 < many / few < 1.6
 
 
+@pytest.mark.alone
 def test_half_the_service_time_is_twice_the_throughput(make: Make) -> None:
     """The service time alone says where a sandbox saturates, and without any it is many times faster."""
     slow = throughput(make(service="constant:40ms"), 25, 6)
@@ -44,6 +46,7 @@ def test_half_the_service_time_is_twice_the_throughput(make: Make) -> None:
     assert free > 3 * fast
 
 
+@pytest.mark.alone
 def test_the_frame_usually_comes_before_the_answer(make: Make) -> None:
     """At rest nearly every reply reaches the customer's socket before its POST is answered."""
     sandbox = make(service="real")

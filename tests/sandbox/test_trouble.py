@@ -125,6 +125,7 @@ def test_a_server_that_is_a_black_hole_answers_nobody(sandbox: Sandbox, customer
     assert heard(sandbox, customer.connect()) == []
 
 
+@pytest.mark.alone
 def test_some_connections_are_accepted_late(make: Make) -> None:
     """Exactly so many of so many wait for their first byte, requests and cables alike."""
     sandbox = make(faults=["slow_accept=2of8:500ms"])
@@ -145,6 +146,7 @@ def _asked_s(sandbox: Sandbox) -> float:
     return clock.now() - began
 
 
+@pytest.mark.alone
 def test_a_slow_reader_takes_a_little_at_a_time(make: Make) -> None:
     """A long body takes long to be read, a cable's command is heeded late, and both are right in the end."""
     sandbox = make()

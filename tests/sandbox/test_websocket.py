@@ -134,6 +134,7 @@ def test_a_forgotten_socket_writes_nothing(pair: Pair) -> None:
         here.recv(99)
 
 
+@pytest.mark.alone
 def test_unmasking_is_many_times_faster(pair: Pair) -> None:
     """Unmasking and checking a byte at a time costs the library several times what ours costs, on the same message."""
     text, rounds = b"x" * 1500, 40

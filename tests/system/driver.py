@@ -93,6 +93,14 @@ def run(results: Path, *arguments: str) -> Finished:
     return finish(results, start(results, *arguments))
 
 
+def until_replied(box: SandboxProcess, results: Path, replies: int, *options: str) -> Finished:
+    """Let customers and agents who never think talk until the server has seen so many replies."""
+    process = start(results, str(RAPID), "--target", str(box.target), "-t", "120s", "--log-deliveries", "--quiet", *options)
+    eventually(lambda: box.truth_file.exists() and box.truth_file.read_bytes().count(b"\n") > replies, within=100, every=0.1)
+    process.send_signal(signal.SIGTERM)
+    return finish(results, process)
+
+
 def partition_holds(summary: dict[str, Any]) -> bool:
     """Whether the ends add up to the attempts."""
     replies = summary["replies"]
@@ -127,6 +135,16 @@ def has_replies(results: Path) -> bool:
     """Whether a run has written replies already."""
     files = list(results.glob("*/intervals.jsonl"))
     return bool(files) and '"reply.on_time"' in files[0].read_text()
+
+
+def goes_on(results: Path, intervals: int) -> None:
+    """Wait until a run has written so many more intervals."""
+
+    def written() -> int:
+        return sum(file.read_bytes().count(b"\n") for file in results.glob("*/intervals.jsonl"))
+
+    before = written()
+    eventually(lambda: written() >= before + intervals, within=30)
 
 
 def free_port() -> int:

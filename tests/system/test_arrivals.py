@@ -48,6 +48,7 @@ def test_every_intended_arrival_is_offered(sandbox: SandboxProcess, tmp_path: Pa
     assert done.summary["run"]["ended_by"] == "time"
 
 
+@pytest.mark.alone  # that this generator was in time is what is judged
 def test_a_full_house_drops_with_its_reason(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """`-u` is the most at once: whoever finds no place within a second is dropped as such, and never shifted."""
     options = ("--arrivals", "constant 0s:6/s,6s:6/s", "-u", "2", *RAPID)

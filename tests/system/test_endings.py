@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.support import eventually
-from tests.system.driver import PUT_FAULT, SandboxProcess, child_of, finish, has_replies, partition_holds, run, start
+from tests.system.driver import PUT_FAULT, SandboxProcess, child_of, finish, goes_on, has_replies, partition_holds, run, start
 
 LOAD = ("-u", "10", "-r", "10", "-t", "60s", "--quiet", "--log-deliveries")
 
@@ -87,13 +87,15 @@ def test_plain_locust_leaves_the_same_folder(sandbox: SandboxProcess, tmp_path: 
 
 
 def test_requests_that_are_held_show_in_response_and_not_in_delivery(tmp_path: Path) -> None:
-    """Coordinated omission: a server that holds requests for 6 s in a 20 s run is seen from due, and not by the median from sent."""
+    """Coordinated omission: a server that holds requests for 6 s is seen from due, and not by the median from sent."""
     box = SandboxProcess(tmp_path, "--service", "none")
     results = tmp_path / "reports"
     try:
-        process = start(results, "chatty", "--target", str(box.target), "-u", "10", "-r", "10", "-t", "20s", "--quiet", "--agents", "2")
+        process = start(results, "chatty", "--target", str(box.target), "-u", "10", "-r", "10", "-t", "60s", "--quiet", "--agents", "2")
         eventually(lambda: has_replies(results), within=30)
         subprocess.run([sys.executable, "-c", PUT_FAULT, box.first["control"], '{"stall": "6s"}'], check=True)
+        goes_on(results, 9)  # they are answered, and more
+        process.send_signal(signal.SIGTERM)
         metrics = finish(results, process).summary["metrics"]
     finally:
         box.stop()
@@ -104,7 +106,7 @@ def test_requests_that_are_held_show_in_response_and_not_in_delivery(tmp_path: P
 def test_a_generator_that_stood_still_is_told_apart_from_a_slow_server(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """SIGSTOP for 2 s: validity says so."""
     results = tmp_path / "reports"
-    process = start(results, "chatty", "--target", str(sandbox.target), "-u", "10", "-r", "10", "-t", "12s", "--quiet", "--log-deliveries")
+    process = start(results, "chatty", "--target", str(sandbox.target), *LOAD)
     eventually(lambda: has_replies(results), within=30)
     child = child_of(process.pid)
     os.kill(child, signal.SIGSTOP)
@@ -112,6 +114,8 @@ def test_a_generator_that_stood_still_is_told_apart_from_a_slow_server(sandbox: 
         subprocess.run(["sleep", "2"], check=True)
     finally:
         os.kill(child, signal.SIGCONT)
+    goes_on(results, 2)
+    process.send_signal(signal.SIGTERM)
     summary = finish(results, process).summary
     assert summary["validity"]["state"] in ("suspect", "void")
     assert any(reason["name"].startswith("generator.lag") for reason in summary["validity"]["reasons"])

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.system.driver import RAPID, SandboxProcess, partition_holds, run
+from tests.system.driver import SandboxProcess, partition_holds, until_replied
 
 DEADLINE_US = 1_000_000
+MANY = ("-u", "40", "-r", "40", "--agents", "8")
 
 
 def expected(truth: dict[str, Any], row: dict[str, str]) -> tuple[str, set[str]]:
@@ -39,10 +40,7 @@ def test_every_reply_has_the_end_and_the_marks_that_the_server_gave_it(seed: int
     options += ["--fault", f"delay={delays}of2000:2s"]
     box = SandboxProcess(tmp_path, "--service", "none", "--seed", str(seed), *options)
     try:
-        done = run(
-            tmp_path / "reports", str(RAPID), "--target", str(box.target), "-u", "40", "-r", "40", "-t", "15s", "--agents", "8",
-            "--deadline", "1s", "--lost-after", "5s", "--log-deliveries", "--quiet",
-        )  # fmt: skip
+        done = until_replied(box, tmp_path / "reports", 2000, *MANY, "--deadline", "1s", "--lost-after", "5s")
     finally:
         box.stop()
     truth, rows, summary = box.truth(), done.deliveries, done.summary
@@ -68,11 +66,8 @@ def test_every_reply_has_the_end_and_the_marks_that_the_server_gave_it(seed: int
 
 def test_without_faults_nothing_is_lost_late_or_marked(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """A clean server and thousands of replies: all on time, no mark, and the server's count is ours."""
-    done = run(
-        tmp_path / "reports", str(RAPID), "--target", str(sandbox.target), "-u", "40", "-r", "40", "-t", "15s", "--agents", "8",
-        "--log-deliveries", "--quiet",
-    )  # fmt: skip
+    done = until_replied(sandbox, tmp_path / "reports", 3000, *MANY)
     replies = done.summary["replies"]
-    assert replies["attempted"] == replies["on_time"] == len(sandbox.truth()) == len(done.deliveries) > 2000
+    assert replies["attempted"] == replies["on_time"] == len(sandbox.truth()) == len(done.deliveries) > 3000
     assert not any(replies[mark] for mark in ("duplicate", "out_of_order", "misrouted", "unasked"))
     assert done.summary["metrics"]["reply.response"]["count"] == replies["on_time"]

@@ -77,7 +77,7 @@ def test_an_inbox_that_demands_hmac_wants_its_key(tmp_path: Path) -> None:
         refused = run(tmp_path / "reports", "chatty", "--target", str(keyless))
         assert refused.code == 2
         assert "demands HMAC" in refused.err
-        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), "-u", "3", "-r", "3", "-t", "4s", "--quiet")
+        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), "-u", "3", "-r", "3", "-t", "6s", "--quiet")
     finally:
         box.stop()
     assert done.code == 0, done.err

@@ -14,7 +14,6 @@ import pytest
 
 from tests.support import eventually
 from tests.system.driver import (
-    PUT_FAULT,
     SCENARIO,
     Finished,
     SandboxProcess,
@@ -85,13 +84,12 @@ def test_a_signal_ends_a_shaped_run_drained(
 @pytest.mark.parametrize("processes", PROCESSES.values(), ids=PROCESSES)
 def test_a_signal_in_the_drain_loses_nothing(tmp_path: Path, model: str, processes: tuple[str, ...]) -> None:
     """The run is over and waits for a late reply: a signal then waits with it."""
-    box = SandboxProcess(tmp_path, "--service", "none")
+    box = SandboxProcess(tmp_path, "--service", "none", "--fault", "drop=50%")
     results = tmp_path / "reports"
     load = {"stages": ("--stages", "1s:8,4s:8"), "plain": ("-u", "8", "-r", "8", "-t", "5s")}[model]
     try:
         with plain_locust(results, "--target", str(box.target), "--lost-after", "6s", *load, *processes) as process:
             eventually(lambda: has_replies(results), within=40)
-            subprocess.run([sys.executable, "-c", PUT_FAULT, box.first["control"], '{"drop": "100%"}'], check=True)
             file = next(results.glob("*/intervals.jsonl"))
             eventually(lambda: "cable.wanted_seconds" not in file.read_text().splitlines()[-1], within=20)  # counted until the stop
             process.send_signal(signal.SIGTERM)
@@ -136,7 +134,7 @@ def test_a_late_worker_that_cannot_start_is_only_not_there(sandbox: SandboxProce
     """Its own target file is read, not the master's, and is no good: the run goes on without it, and the summary says why."""
     results, port = tmp_path / "reports", str(free_port())
     master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "1")
-    process = start(results, "chatty", "--target", str(sandbox.target), *master, "-u", "6", "-r", "6", "-t", "14s", "--quiet")
+    process = start(results, "chatty", "--target", str(sandbox.target), *master, "-u", "6", "-r", "6", "-t", "16s", "--quiet")
     join = [sys.executable, "-m", "loadkit", "run", "chatty", "--worker", "--master-port", port, "--target"]
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     workers = [subprocess.Popen([*join, str(sandbox.target)], **options)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tests.sandbox.client import ask
 from tests.support import eventually
-from tests.system.driver import RAPID, SandboxProcess, finish, partition_holds, start
+from tests.system.driver import RAPID, SandboxProcess, finish, goes_on, partition_holds, start
 
 CUSTOMERS, AGENTS = 8, 2
 KNOWN = [
@@ -33,7 +34,7 @@ def test_what_is_unknown_is_counted_and_stops_nothing(tmp_path: Path) -> None:
     box = SandboxProcess(tmp_path, "--service", "none")
     try:
         process = start(
-            tmp_path / "reports", str(RAPID), "--target", str(box.target), "-u", str(CUSTOMERS), "-r", str(CUSTOMERS), "-t", "10s",
+            tmp_path / "reports", str(RAPID), "--target", str(box.target), "-u", str(CUSTOMERS), "-r", str(CUSTOMERS), "-t", "60s",
             "--agents", str(AGENTS), "--log-deliveries", "--quiet",
         )  # fmt: skip
 
@@ -48,6 +49,8 @@ def test_what_is_unknown_is_counted_and_stops_nothing(tmp_path: Path) -> None:
                 told[name] += tell(box, {"event": name, "data": data, "version": 9})
         nameless = sum(tell(box, message) for message in NAMELESS)
         holed = tell(box, {"event": "message.created", "data": {"echo_id": next(iter(box.truth()))}})
+        goes_on(tmp_path / "reports", 2)
+        process.send_signal(signal.SIGTERM)
         done = finish(tmp_path / "reports", process)
     finally:
         box.stop()

@@ -113,7 +113,7 @@ def test_one_line_moves_until_ctrl_c_which_drains_and_exits_130(sandbox: Sandbox
 
 def test_quiet_says_nothing(at_terminal: Callable[..., Terminal]) -> None:
     """Neither progress nor a summary, not even at a terminal; the exit code and the folder tell."""
-    done = at_terminal("chatty", "-u", "2", "-r", "2", "-t", "2s", "--quiet").finish()
+    done = at_terminal("chatty", "-u", "2", "-r", "2", "-t", "4s", "--quiet").finish()
     assert (done.code, done.out) == (0, "")
     assert done.summary["replies"]["attempted"] > 0
 
@@ -121,7 +121,7 @@ def test_quiet_says_nothing(at_terminal: Callable[..., Terminal]) -> None:
 def test_json_alone_is_on_stdout(at_terminal: Callable[..., Terminal], tmp_path: Path) -> None:
     """Stdout is the summary and nothing else, while the terminal shows progress and the closing part."""
     out = tmp_path / "out.json"
-    done = at_terminal("chatty", "-u", "2", "-r", "2", "-t", "2s", "--json", stdout=out).finish()
+    done = at_terminal("chatty", "-u", "2", "-r", "2", "-t", "4s", "--json", stdout=out).finish()
     assert done.code == 0
     assert json.loads(out.read_text()) == done.summary
     assert " running |" in done.out

@@ -21,6 +21,7 @@ from tests.system.driver import (
     desk_adds_up,
     finish,
     free_port,
+    goes_on,
     has_replies,
     partition_holds,
     run,
@@ -104,10 +105,13 @@ def test_stages_that_end_are_exact(sandbox: SandboxProcess, tmp_path: Path) -> N
 def test_a_killed_worker_is_named_and_the_run_goes_on(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """kill -9 of one of two: what it had reported stays, what was in flight there is undetermined, and validity says whose and when."""
     results = tmp_path / "reports"
-    process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "14s")
+    process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "60s")
     victim = workers_of(process.pid)[0]
     eventually(lambda: has_replies(results), within=40)
     os.kill(victim, signal.SIGKILL)
+    eventually(lambda: "is lost since" in events(results), within=30)
+    goes_on(results, 6)
+    process.send_signal(signal.SIGTERM)
     done = finish(results, process)
     summary = done.summary
     assert partition_holds(summary)
@@ -129,17 +133,19 @@ def test_a_killed_worker_is_named_and_the_run_goes_on(sandbox: SandboxProcess, t
 def test_a_frozen_worker_comes_back_and_nothing_is_counted_twice(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """SIGSTOP for 6 s: named while it is away; when it wakes up it takes its undetermined replies back, and all is exact again."""
     results = tmp_path / "reports"
-    process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "20s")
+    process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "60s")
     victim = workers_of(process.pid)[0]
     eventually(lambda: has_replies(results), within=40)
     os.kill(victim, signal.SIGSTOP)
     try:
-        eventually(lambda: "is lost since" in events(results), within=15)
+        eventually(lambda: "is lost since" in events(results), within=30)
     finally:
         os.kill(victim, signal.SIGCONT)
+    eventually(lambda: "is present again since" in events(results), within=30)
+    goes_on(results, 6)
+    process.send_signal(signal.SIGTERM)
     done = finish(results, process)
     summary = exact(done, sandbox)
-    assert "is present again since" in events(results)
     assert [row["missed_intervals"] for row in summary["workers"]] == [0, 0]
     named = [row["name"] for row in summary["workers"] if row["silences"]]
     reason = next(reason for reason in summary["validity"]["reasons"] if reason["name"] == "workers.silent")
@@ -162,7 +168,8 @@ def test_a_worker_that_joins_late_is_used(sandbox: SandboxProcess, tmp_path: Pat
     eventually(lambda: has_replies(results), within=40)
     workers.append(subprocess.Popen(join, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
     done = finish(results, process)
-    assert [worker.wait(timeout=30) for worker in workers] == [0, 0], [worker.stderr and worker.stderr.read() for worker in workers]
+    told = [worker.communicate(timeout=30)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], told
     summary = exact(done, sandbox)
     assert summary["workers"][1]["replies"] > 0
     assert "joined late" in events(results)
@@ -172,7 +179,7 @@ def test_a_reply_on_another_workers_cable_is_marked_once(tmp_path: Path) -> None
     """The sandbox misroutes exactly so many; whichever worker's cables the copies reach, each reply is marked and no frame is a stray."""
     box = SandboxProcess(tmp_path, "--service", "none", "--fault", "misroute=20%")
     try:
-        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), *TWO, "-t", "10s")
+        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), *TWO, "-t", "10s", "--lost-after", "6s")
     finally:
         box.stop()
     truth = {marker for marker, line in box.truth().items() if "misroute" in json.dumps(line)}

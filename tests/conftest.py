@@ -1,0 +1,23 @@
+"""For all tests: their order, and that a Ctrl-C reaches what they start."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+SYSTEM = Path(__file__).with_name("system")
+
+
+def pytest_configure() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and every process that a test starts would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first, the files with most of them before all: where lanes share the machine, short tests fill the gaps at the end."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.parent != SYSTEM, -tests[item.path], item.path))
