@@ -12,6 +12,7 @@ import pytest
 from loadkit import clock
 from tests.system.driver import Finished, SandboxProcess, run
 
+pytestmark = pytest.mark.alone
 QUEUES = ("--service", "exponential:20ms", "--http-threads", "2", "--lock", "0", "--jobs", "5")
 """POSTs meet an M/M/2 of 100 a second, and what is to be broadcast waits behind it for one of five job workers."""
 
