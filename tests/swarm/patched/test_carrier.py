@@ -9,15 +9,18 @@ from loadkit.chat.contact import ContactApi
 from loadkit.measure.recorder import Recorder
 from loadkit.swarm.carrier import Carrier
 from loadkit.swarm.exchanges import Exchanges
+from loadkit.swarm.samples import Samples
 from tests.chat.server import Server, answer
 
 
 def accepted(*, keeps: bool) -> int:
     """Send two requests to a server that never closes a connection; return how many connections it accepted."""
+    environment = Environment()
+    exchanges = Exchanges(Recorder(), Samples(environment))
     server = Server([answer([])] * 2, [answer([])])
-    session = FastHttpSession(server.host, Environment().events.request, None, network_timeout=5.0)
-    carry = Carrier(session, Exchanges(Recorder()), keeps=keeps)
+    session = FastHttpSession(server.host, environment.events.request, None, network_timeout=5.0)
     try:
+        carry = Carrier(session, exchanges, keeps=keeps)
         request = ContactApi("inbox").list_messages("source-1", 1)
         assert [carry(request, list[int]) for _ in range(2)] == [[], []]
         return server.accepted
