@@ -9,12 +9,14 @@ from loadkit.chat.contact import ContactApi
 from loadkit.measure.recorder import Recorder
 from loadkit.swarm.carrier import Carrier
 from loadkit.swarm.exchanges import Exchanges
+from loadkit.swarm.patches import spell_redirects_both_ways
 from loadkit.swarm.samples import Samples
 from tests.chat.server import Server, answer
 
 
 def accepted(*, keeps: bool) -> int:
     """Send two requests to a server that never closes a connection; return how many connections it accepted."""
+    spell_redirects_both_ways()  # as every run does
     environment = Environment()
     exchanges = Exchanges(Recorder(), Samples(environment))
     server = Server([answer([])] * 2, [answer([])])
