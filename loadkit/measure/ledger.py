@@ -147,9 +147,9 @@ class Ledger:
         """Take a frame that is no first one on the customer's own cable."""
         if reply is None:
             self._recorder.count("reply.stray")
-        elif subscription in reply.also:
-            self._copy(reply, subscription)
-        elif subscription != reply.subscription:
+        elif subscription in reply.also and message_id == (reply.message_id or message_id):
+            self._copy(reply, subscription, message_id)
+        elif subscription != reply.subscription and subscription not in reply.also:
             self._mark(reply, "misrouted")
         elif message_id == reply.message_id:
             self._mark(reply, "duplicate")
@@ -186,8 +186,10 @@ class Ledger:
             reply.agent_copy_us = received_us
             self._recorder.latency("reply.agent_copy", received_us - reply.sent_us, quality)
 
-    def _copy(self, reply: Reply, subscription: str) -> None:
-        """Take a frame on another verified subscription of the same contact."""
+    def _copy(self, reply: Reply, subscription: str, message_id: int) -> None:
+        """Take a frame on another verified subscription of the same contact; it shows that the server took the reply."""
+        if reply.message_id is None:
+            self.listed(reply, message_id)
         if subscription in reply.copies:
             self._mark(reply, "duplicate")
         reply.copies |= {subscription}
@@ -195,8 +197,9 @@ class Ledger:
         self._reach(reply, reply.end)
 
     def _count_copies(self, reply: Reply) -> None:
-        """Bring the counters of owed and seen copies up to date: an accepted reply owes them, a refused or pending one does not."""
-        counted = (len(reply.also), len(reply.copies)) if reply.end not in (None, "refused") else (0, 0)
+        """Bring the counters of owed and seen copies up to date: an accepted reply owes them, an undetermined one does not."""
+        owes = reply.end not in (None, "refused", "undetermined")
+        counted = (len(reply.also), len(reply.copies)) if owes else (0, 0)
         if counted != reply.copies_counted:
             self._recorder.count("copies.owed", counted[0] - reply.copies_counted[0])
             self._recorder.count("copies.seen", counted[1] - reply.copies_counted[1])

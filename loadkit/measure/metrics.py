@@ -73,6 +73,7 @@ COUNTERS = _metrics(
     cable__opened="cables that were opened, reconnections included",
     cable__dropped="cables that ended without our closing them",
     cable__cut="customers' cables that the scenario cut on purpose",
+    cable__away="customers' cables that had been confirmed and were not at the end of the run",
     cable__unconfirmed="subscriptions that were not confirmed in time",
     cable__deaf="cables that were open and pinged and yet heard nothing",
     customer__returned="customers of an earlier run who came back",

@@ -30,6 +30,11 @@ class Carrier:
         """
         try:
             return self._carry(request, shape, outcome)
+        except RuntimeError as error:  # geventhttpclient tries a cut GET again, and the pool was closed by another request of this user
+            if "pool closed" not in str(error):
+                raise
+            self._exchanges.unanswered(request.route.name, "cut", str(error))
+            return None
         finally:
             if not self._keeps:  # geventhttpclient asks for the close but uses the connection again unless the server closes it first
                 self._client.client.clientpool.close()
@@ -63,7 +68,9 @@ class Carrier:
             except RemoteProtocolError as error:
                 value, kind, text = None, error.kind, str(error)
             exchanges.answered(route.name, took_us)
-            if kind and request.defect is not None and kind == request.defect.refusal:
+            if request.defect is not None and not kind:
+                exchanges.works(route.name)
+            if kind and request.defect is not None and kind == request.defect.refusal and not exchanges.is_known_to_work(route.name):
                 response.success()
                 exchanges.defective(route.name, request.defect.text)
             elif kind:

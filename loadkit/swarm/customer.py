@@ -96,6 +96,12 @@ class Customer:
         self._changed: Event | None = None
         self._known: int | None = None
 
+    @property
+    def cables_away(self) -> int:
+        """How many of the cables that were confirmed once are not so now."""
+        own = self.cable is not None and self.was_confirmed and not self.cable.is_confirmed
+        return own + sum(session.cable is not None and not session.cable.is_confirmed for session in self.sessions)
+
     def become(self, contact: Contact) -> None:
         """Take the contact that the server made for this customer."""
         self.contact, self.key = contact, contact.source_id
@@ -172,19 +178,22 @@ class Customer:
     def refetch(self) -> list[int]:
         """Read back, as the stock client does after a reconnect, until a message that was known at the drop; return the ids.
 
-        A customer with several conversations reads each of them, the newest twenty at most.
+        A customer with several conversations reads each of them, the newest twenty at most. Where a request failed, the next refetch reads
+        back as far again.
         """
-        known, ids = self.newest_message if self._known is None else self._known, []
-        self._known = None
+        known, ids, is_whole = self.newest_message if self._known is None else self._known, [], True
         for conversation_id in reversed(self.conversations[-MOST_CONVERSATIONS:]):
             before: int | None = None
             for _ in range(MOST_PAGES):
                 page = self.page(conversation_id, before=before)
+                is_whole &= page is not None
                 if not page:
                     break
                 ids += [message.id for message in page]
                 before = min(message.id for message in page)
                 if before <= known:
                     break
+        if is_whole:
+            self._known = None
         self.newest_message = max([self.newest_message, *ids])
         return ids

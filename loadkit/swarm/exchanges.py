@@ -23,6 +23,7 @@ class Exchanges:
     def __init__(self, recorder: Recorder, samples: Samples) -> None:
         self._recorder, self._samples = recorder, samples
         self._under_way: dict[object, tuple[str, int]] = {}
+        self._working: set[str] = set()
 
     @contextmanager
     def under_way(self, route: str, sent_us: int) -> Iterator[None]:
@@ -72,6 +73,14 @@ class Exchanges:
     def defective(self, route: str, text: str) -> None:
         """Count an answer that a known defect of the server explains: it says nothing of the load, and is no failure."""
         self._recorder.error(KNOWN_DEFECT, route, text)
+
+    def works(self, route: str) -> None:
+        """Note that a route in which a defect is known has answered well: this server has it no longer."""
+        self._working.add(route)
+
+    def is_known_to_work(self, route: str) -> bool:
+        """Return whether a route has answered well although a defect is known in it."""
+        return route in self._working
 
     def unanswered(self, route: str, kind: str, example: str) -> None:
         """Count an exchange that got no answer: it failed, and has no latency."""

@@ -345,6 +345,9 @@ class Run:
         if self.gate:
             self.gate.settle()
         self.exchanges.give_up(clock.now_us() - self.ledger.deadline_us)
+        away = sum(customer.cables_away for customer in [*self.customers, *self._leaving])
+        if away:
+            self.recorder.count("cable.away", away)
         self.ledger.close(clock.now_us())
         self.watch.closed = True
 

@@ -117,7 +117,11 @@ class ContactUser(Verbs, FastHttpUser):
         if customer.contact is None or not customer.can_prove or not (customer.is_verified or customer.view()):
             return False
         made = self._carry(self._new_contact(customer), Contact)
-        if made is None or self._carry(customer.api.show_contact(made.source_id, identifier=customer.identifier), Contact) is None:
+        if (
+            made is None
+            or made.source_id == customer.key
+            or self._carry(customer.api.show_contact(made.source_id, identifier=customer.identifier), Contact) is None
+        ):
             return False
         session = Session(customer, made.source_id)
         session.cable = run.open_cable(room_identifier(made.pubsub_token), session, reconnect=run.settings.reconnect)

@@ -61,6 +61,11 @@ class Account:
         return self.end not in (None, "refused")
 
     @property
+    def owes(self) -> bool:
+        """Whether its copies are counted: it was taken, as far as is known."""
+        return self.accepted and self.end != "undetermined"
+
+    @property
     def posting(self) -> bool:
         """Whether its POST may still be answered."""
         return self.sent_us is not None and not self.answered and not self.without_answer

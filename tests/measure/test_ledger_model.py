@@ -160,6 +160,9 @@ class LedgerModel(RuleBasedStateMachine):
             account.marks.add("duplicate")
         else:
             account.copies.add(where)
+        if where in account.others and not account.known_id:
+            account.learn()  # who sees a copy knows that the server took it
+            account.listed = "present"
 
     @rule(n=picks)
     def second_message_of_a_marker(self, n: int) -> None:
@@ -234,8 +237,8 @@ class LedgerModel(RuleBasedStateMachine):
         assert totals.reply("stray") == self.strays
         kinds = Counter(f"reply.refused.{a.kind}" for a in self.accounts if a.end == "refused")
         assert {name: n for name, n in totals.counters.items() if name.startswith("reply.refused.") and n} == kinds
-        assert totals.counters.get("copies.owed", 0) == sum(len(a.others) for a in self.accounts if a.accepted)
-        assert totals.counters.get("copies.seen", 0) == sum(len(a.copies) for a in self.accounts if a.accepted)
+        assert totals.counters.get("copies.owed", 0) == sum(len(a.others) for a in self.accounts if a.owes)
+        assert totals.counters.get("copies.seen", 0) == sum(len(a.copies) for a in self.accounts if a.owes)
         assert {name: h.count for name, h in totals.histograms.items()} == dict(self.counts)
         assert {name: h.sum_us for name, h in totals.histograms.items()} == {name: self.sums[name] for name in self.counts}
         assert self.ledger.pending_count >= told.get("pending", 0) + sum(a.lacks_copies(self.now_us) for a in self.accounts)
