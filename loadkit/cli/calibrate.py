@@ -104,7 +104,9 @@ def _measure(args: argparse.Namespace) -> int:
             steps.append(_trial(args, results, bounds, share=share, seconds=args.seconds if asked else max(3, args.seconds // 2)))
     main = next(step for step in steps if step["asked_per_second"] == args.replies_per_second)
     faulty = _trial(args, results, bounds, share=1, seconds=args.seconds, faulty=True)
-    reasons = [*main["reasons"], *(reason for reason in faulty["reasons"] if reason["name"].startswith("counts."))]
+    faulty["reasons"] = [reason for reason in faulty["reasons"] if reason["name"].startswith("counts.")]  # only counts are judged there
+    faulty["trustworthy"] = not faulty["reasons"]
+    reasons = [*main["reasons"], *faulty["reasons"]]
     trusted = [step["replies_per_second"] for step in steps if step["trustworthy"]]
     code = NOT_TRUSTED if reasons else TRUSTED
     result = {

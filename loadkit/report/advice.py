@@ -226,7 +226,7 @@ def _few_agents(facts: _Facts) -> Hint | None:
     wait = facts.p("desk.wait", "p95")
     if wait < _SLOW_MS:
         return None
-    return Hint(f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load, not a slow server.", "where")
+    return Hint(f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load, not a slow server.", "load")
 
 
 def _refused(facts: _Facts) -> Hint | None:

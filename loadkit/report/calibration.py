@@ -33,10 +33,12 @@ def _stage_lines(judged: dict[str, Any]) -> list[str]:
             f"  {row['name']} {row['percentile']}",
             *(f"{row[name]:,.2f} ms" for name in ("told_ms", "true_ms")),
             units.share_text(row["error"]),
+            f"{row['uncertainty_ms']:,.2f} ms",
+            "agrees" if row["agrees"] else "does NOT agree",
         ]
         for row in judged["stages"]
     ]
-    return ["", *_columns([["where the time went", "told", "true", "error"], *rows])] if rows else []
+    return ["", *_columns([["where the time went", "told", "true", "error", "uncertain by", ""], *rows])] if rows else []
 
 
 def _count_lines(judged: dict[str, Any]) -> list[str]:
@@ -56,11 +58,12 @@ def _count_lines(judged: dict[str, Any]) -> list[str]:
 
 def ladder_lines(steps: list[dict[str, Any]]) -> list[str]:
     """Return the table of the rising steps, and under it what was wrong with those that were not trustworthy."""
-    rows, doubts = [["replies/s asked", "reached", "measurement", "exact p50", "p99", ""]], []
+    rows, doubts = [["replies/s asked", "reached", "measurement", "exact stamps", "p50", "p99", ""]], []
     for step in steps:
         exact, asked = step["errors"]["exact"], f"{step['asked_per_second']:g}"
         word = "trustworthy" if step["trustworthy"] else "NOT trustworthy"
-        rows.append([asked, f"{step['replies_per_second']:g}", step["validity"], _us(exact["p50"]), _us(exact["p99"]), word])
+        stamps = (units.count_text(exact["count"]), _us(exact["p50"]), _us(exact["p99"]))
+        rows.append([asked, f"{step['replies_per_second']:g}", step["validity"], *stamps, word])
         doubts += [f"  {asked}: {reason['text']}" for reason in step["reasons"]]
     return _columns(rows) + doubts
 

@@ -14,14 +14,8 @@ from loadkit.results.reader import Run
 __all__ = ["lost", "marked", "notes", "refusals", "slowest"]
 
 _MOST = 25
-_TIMES = {
-    "response_ms": "response",
-    "lag_ms": "lag",
-    "delivery_ms": "delivery",
-    "before_save_ms": "until saved",
-    "after_save_ms": "from then on",
-    "post_ms": "POST",
-}
+_STAGES = {"response_ms": "response", "lag_ms": "lag", "before_save_ms": "until saved", "after_save_ms": "from then on", "post_ms": "POST"}
+_TIMES = {"response_ms": "response", "lag_ms": "lag", "delivery_ms": "delivery", "post_ms": "POST"}
 _NO_FRAME = {"lag_ms": "lag", "post_ms": "POST"}
 _IDS = {"conversation_id": "conversation", "message_id": "message", "agent": "agent", "request_id": "X-Request-Id"}
 _NOTED = ("worker", "note")
@@ -32,7 +26,8 @@ def slowest(run: Run) -> Table:
     """Return the slowest replies that the run kept, each once."""
     worst = {str(event.get("marker")): event for event in run.events if event.get("response_ms") is not None}
     ordered = sorted(worst.values(), key=lambda event: -event["response_ms"])
-    return _table(ordered[:_MOST], _TIMES)
+    shown = ordered[:_MOST]
+    return _table(shown, _STAGES if any("before_save_ms" in event for event in shown) else _TIMES)
 
 
 def lost(run: Run, summary: dict[str, Any]) -> Table:

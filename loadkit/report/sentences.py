@@ -122,7 +122,7 @@ def difference(run: Run, summary: dict[str, Any]) -> str:
     if p50 is None:
         return "No reply reached a customer, so there is nothing to compare."
     timed = summary["metrics"]["reply.response"]["count"]
-    few = f" With {units.count_text(timed)} replies timed, p99.9 is no more than the slowest." if timed < 1000 else ""
+    few = _few(timed)
     if share is None or share < 0.1:
         return "Response counts from when a reply was due, delivery from when it was sent. Here they agree: replies left on time." + few
     return (
@@ -130,6 +130,15 @@ def difference(run: Run, summary: dict[str, Any]) -> str:
         "waiting passed before the replies were even sent. Delivery alone would look better than what customers felt; plan by response."
         + few
     )
+
+
+def _few(timed: int) -> str:
+    """Return which percentiles of so few replies are no more than the slowest one; empty where none is."""
+    names = [name for name, least in (("p95", 20), ("p99", 100), ("p99.9", 1000)) if timed < least]
+    if not names:
+        return ""
+    told = " and ".join(", ".join(names).rsplit(", ", 1))
+    return f" With {many(timed, 'reply', 'replies')} timed, {told} {'is' if len(names) == 1 else 'are'} no more than the slowest."
 
 
 def copies(summary: dict[str, Any]) -> str:

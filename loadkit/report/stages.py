@@ -26,32 +26,41 @@ STAGE_METRICS = ("reply.before_save", "reply.after_save", "reply.agent_copy", "c
 """Metrics that are told here, so that no other table need tell them."""
 
 MUCH = 0.25
-"""Beyond this share of a typical delivery an uncertainty is worth a warning."""
+"""Beyond this share of the shorter stage's median an uncertainty is worth a warning."""
 
 _PERCENTILES = ("p50", "p95", "p99", "max")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stage of the mean response: `name` for a reader, `share` of the whole, the mean in ms."""
+    """A stage of the mean response: `name` and `text` (its mean, with what is uncertain) for a reader, `share` of the whole."""
 
     name: str
     share: float
-    mean_ms: float
+    text: str
     colour: str
 
 
 def parts(summary: dict[str, Any]) -> list[Part]:
     """Return the stages in their order, their shares adding up to one; empty where they cannot be told."""
     rows = [row for row in summary["stages"] if row["share"] is not None]
-    return [Part(_NAMES[row["name"]][0], row["share"], row["mean_ms"], COLOURS[row["name"]]) for row in rows]
+    return [Part(_NAMES[row["name"]][0], row["share"], _mean_text(row), COLOURS[row["name"]]) for row in rows]
+
+
+def _mean_text(row: dict[str, Any]) -> str:
+    """Return a stage's mean; where that is less than what is uncertain, only what it is less than."""
+    mean_ms, uncertain_ms = row["mean_ms"], row["uncertainty_ms"]
+    if uncertain_ms is None:
+        return ms_text(mean_ms)
+    if mean_ms < uncertain_ms:
+        return f"< {ms_text(mean_ms + uncertain_ms)}"
+    return f"{ms_text(mean_ms)} ± {ms_text(uncertain_ms)}"
 
 
 def text(summary: dict[str, Any]) -> str:
     """Return the stages in one line; empty where they cannot be told."""
-    told = [f"{ms_text(part.mean_ms)} {part.name}" for part in parts(summary)]
-    clock = summary["server_clock"]
-    return f"a reply on average: {' + '.join(told)} (saving inferred, ± {ms_text(clock['uncertainty_ms'])})" if told else ""
+    told = [f"{part.text} {part.name}" for part in parts(summary)]
+    return f"a reply on average: {' + '.join(told)}" if told else ""
 
 
 def slowest_stage(summary: dict[str, Any]) -> tuple[str, float] | None:
@@ -94,17 +103,18 @@ def trust(summary: dict[str, Any]) -> str:
     left_out = f"The stages of {sentences.many(unplaced, 'reply', 'replies')} cannot be told: {why}" if unplaced else ""
     if not clock["replies"]:
         return left_out
-    return " ".join(filter(None, (_inferred(clock, delivery["p50"] or 0.0), left_out)))
+    smallest_ms = min(row["p50_ms"] for row in summary["stages"] if row["basis"] == "inferred")
+    return " ".join(filter(None, (_inferred(clock, smallest_ms), left_out)))
 
 
-def _inferred(clock: dict[str, Any], typical_ms: float) -> str:
+def _inferred(clock: dict[str, Any], smallest_ms: float) -> str:
     told = (
         "The moment of saving is the server's own, from the updated_at of each frame. Its clock was set against the generator's by the "
         f"messages themselves, each saved between being sent and being answered{_offset_text(clock['offset_ms'])} That leaves the moment "
         f"of saving uncertain by {ms_text(clock['uncertainty_ms'])} (median; {ms_text(clock['uncertainty_max_ms'])} at most)."
     )
-    if clock["uncertainty_ms"] > MUCH * typical_ms:
-        told += " That is much of what a typical reply took: only what is far longer can be told apart."
+    if clock["uncertainty_ms"] > MUCH * smallest_ms:
+        told += " That is much of the shorter of the two stages: believe only what is far longer."
     return told
 
 

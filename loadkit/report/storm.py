@@ -26,6 +26,7 @@ def table(run: Run, summary: dict[str, Any]) -> Table | None:
         return None
     rows = [
         ("cables cut on purpose", units.count_text(cut)),
+        ("how they come back (--reconnect)", str(run.header.settings.get("reconnect", "–"))),
         *_returns(run, summary["counters"]["cable.dropped"], cut),
         *_requests(run),
         ("replies that missed the cable", units.count_text(replies["recovered"] + replies["lost"])),
@@ -55,13 +56,13 @@ def _requests(run: Run) -> list[tuple[str, str]]:
     moments = [span.start_s for span in run.bins if span.totals.counters.get("cable.cut")]
     before = [_rate(span) for span in run.bins if span.end_s <= moments[0]] if moments else []
     after = [span for span in run.bins if any(0 <= span.start_s - moment <= _AFTERMATH_S for moment in moments)]
-    rows = [("HTTP requests a second before (median)", f"{median(before):.3g}")] if before else []
+    rows = [("HTTP requests answered a second before (median)", f"{median(before):.3g}")] if before else []
     if not after:
         return rows
     peak = max(after, key=_rate)
     width = units.seconds_text(peak.end_s - peak.start_s)
-    rows.append((f"HTTP requests a second at the peak after it (over {width})", f"{_rate(peak):.3g}"))
-    rows.append(("of these, to read messages back", f"{_rate(peak, _REFETCH):.3g}"))
+    rows.append((f"HTTP requests answered a second at the peak after it (over {width})", f"{_rate(peak):.3g}"))
+    rows.append(("reads of messages a second at their own peak", f"{max(_rate(span, _REFETCH) for span in after):.3g}"))
     return rows
 
 

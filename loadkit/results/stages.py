@@ -73,6 +73,7 @@ def against_truth(summary: Mapping[str, Any], true_us: Mapping[str, Sequence[int
             apart = abs(told_ms - true_ms)
             row = {"name": name, "percentile": percentile, "count": len(values), "told_ms": told_ms, "true_ms": true_ms}
             row["error"] = round((told_ms - true_ms) / true_ms, 4) if true_ms > 0 else None
+            row["uncertainty_ms"] = uncertain_ms
             rows.append(row | {"agrees": apart <= max(CLOSE * true_ms, uncertain_ms + 1)})
     return rows
 
