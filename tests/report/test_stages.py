@@ -23,7 +23,7 @@ def test_the_stages_add_up_to_the_mean_response(made):
     assert [(row["name"], row["basis"]) for row in rows] == [("lag", "observed"), ("before_save", "inferred"), ("after_save", "inferred")]
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     assert sum(row["mean_ms"] for row in rows) == pytest.approx(it.summary["metrics"]["reply.response"]["mean"], abs=0.01)
-    lag, before, after = (ms_text(row["mean_ms"]) for row in rows)
+    lag, before = (ms_text(row["mean_ms"]) for row in rows[:2])
     uncertain_ms = it.summary["server_clock"]["uncertainty_ms"]
     assert rows[2]["mean_ms"] < uncertain_ms < rows[1]["mean_ms"]
     shown = [bold.text for bold in parse(it.html).by_id("stages").all("b")]

@@ -35,7 +35,7 @@ class Person(ContactUser):
             self.start_over()  # and the reply comes when its customer is gone
             self.on_start()
         else:
-            self.await_reply(within="10s")
+            self.await_reply(within="1s")  # one that is dropped holds nobody up for long
 
 
 class Prompt(Agent):
