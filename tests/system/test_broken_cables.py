@@ -73,6 +73,7 @@ def test_those_told_not_to_come_back_read_in_the_end(sandbox: SandboxProcess, tm
     """A disconnect for good is obeyed, as the stock client does: what comes afterwards is read once, when the drain ends."""
     summary = broken(sandbox, tmp_path / "reports", ("POST", "/restart", {"reconnect": False}), lasts="12s").summary
     assert (summary["counters"]["cable.dropped"], summary["metrics"]["cable.reconnect"]["count"]) == (CABLES, 0)
+    assert summary["counters"]["cable.away"] == CUSTOMERS
     assert summary["replies"]["lost"] == 0
     assert summary["replies"]["recovered"] > 0
     assert summary["counters"]["question.unseen"] > 0  # the agents do not come back either
