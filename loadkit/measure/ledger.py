@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from loadkit.measure.histogram import QUALITIES
@@ -147,15 +148,15 @@ class Ledger:
         """Take a frame that is no first one on the customer's own cable."""
         if reply is None:
             self._recorder.count("reply.stray")
-        elif subscription in reply.also and message_id == (reply.message_id or message_id):
-            self._copy(reply, subscription, message_id)
         elif subscription != reply.subscription and subscription not in reply.also:
             self._mark(reply, "misrouted")
-        elif message_id == reply.message_id:
-            self._mark(reply, "duplicate")
-        else:  # a second message with the same marker, as a proxy that repeats a POST makes it
+        elif reply.message_id not in (None, message_id):  # a second message with the marker, as a proxy that repeats a POST makes it
             self._recorder.count("reply.stray")
             return None
+        elif subscription == reply.subscription:
+            self._mark(reply, "duplicate")
+        else:
+            self._copy(reply, subscription, message_id)
         return reply
 
     def _deliver(self, reply: Reply, message_id: int, received_us: int, quality: str) -> None:
@@ -236,7 +237,7 @@ class Ledger:
                 reply.refetched = True
                 reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us
                 self._judge(reply)
-        for reply in self._unsettled:
+        for reply in chain(self._unsettled, self._given_up.values()):
             if reply.message_id is None and reply.subscription == subscription:
                 reply.refetched_ids = (reply.refetched_ids or set()) | ids
                 reply.awaited = open_since_us is not None and (reply.sent_us or 0) > open_since_us

@@ -160,9 +160,9 @@ class LedgerModel(RuleBasedStateMachine):
             account.marks.add("duplicate")
         else:
             account.copies.add(where)
-        if where in account.others and not account.known_id:
-            account.learn()  # who sees a copy knows that the server took it
-            account.listed = "present"
+            if not account.known_id:
+                account.learn()  # who sees a copy knows that the server took it
+                account.listed = "present"
 
     @rule(n=picks)
     def second_message_of_a_marker(self, n: int) -> None:
@@ -184,7 +184,7 @@ class LedgerModel(RuleBasedStateMachine):
         for account in self.accounts:
             if account.asked_by == who and account.message_id in ids:
                 account.shown = account.shown or account.known_id
-                account.remembered = account.remembered or account.end is None
+                account.remembered = account.remembered or not account.known_id
         self.ledger.refetched(who, ids, open_since_us=since)
 
     @rule(seconds=st.sampled_from([0.0, 0.2, 1.0, 4.9, 5.1, 29.0, 31.0, 70.0]))
