@@ -8,7 +8,7 @@ from loadkit import clock
 from loadkit.chat import models
 from loadkit.chat.answers import refusal
 from loadkit.chat.request import JSON, Request
-from loadkit.errors import RemoteProtocolError
+from loadkit.errors import RemoteProtocolError, TransportError
 from loadkit.swarm.exchanges import Exchanges
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Carrier:
         except RuntimeError as error:  # geventhttpclient tries a cut GET again, and the pool was closed by another request of this user
             if "pool closed" not in str(error):
                 raise
-            self._exchanges.unanswered(request.route.name, "cut", str(error))
+            self._exchanges.broken(request.route, TransportError("cut", str(error)))  # Locust's client did not get to tell of it
             return None
         finally:
             if not self._keeps:  # geventhttpclient asks for the close but uses the connection again unless the server closes it first
@@ -68,11 +68,8 @@ class Carrier:
             except RemoteProtocolError as error:
                 value, kind, text = None, error.kind, str(error)
             exchanges.answered(route.name, took_us)
-            if request.defect is not None and not kind:
-                exchanges.works(route.name)
-            if kind and request.defect is not None and kind == request.defect.refusal and not exchanges.is_known_to_work(route.name):
+            if exchanges.excused(request, kind):
                 response.success()
-                exchanges.defective(route.name, request.defect.text)
             elif kind:
                 if outcome is not None:
                     outcome["refusal"] = kind

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from loadkit.chat.answers import Answer
+from loadkit.chat.request import Request
 from loadkit.chat.routes import Route
 from loadkit.errors import TransportError
 from loadkit.measure.recorder import KNOWN_DEFECT, Recorder
@@ -70,17 +71,20 @@ class Exchanges:
             self._recorder.count("throttled")
         self._recorder.error(kind, route, example)
 
-    def defective(self, route: str, text: str) -> None:
-        """Count an answer that a known defect of the server explains: it says nothing of the load, and is no failure."""
-        self._recorder.error(KNOWN_DEFECT, route, text)
+    def excused(self, request: Request, kind: str) -> bool:
+        """Count an answer that a known defect of the server explains, and return whether it does: then it is no failure.
 
-    def works(self, route: str) -> None:
-        """Note that a route in which a defect is known has answered well: this server has it no longer."""
-        self._working.add(route)
-
-    def is_known_to_work(self, route: str) -> bool:
-        """Return whether a route has answered well although a defect is known in it."""
-        return route in self._working
+        `kind` is that of its refusal, "" for none; a route that has answered well once has its defect no longer.
+        """
+        defect, route = request.defect, request.route.name
+        if defect is None:
+            return False
+        if not kind:
+            self._working.add(route)
+        if kind != defect.refusal or route in self._working:
+            return False
+        self._recorder.error(KNOWN_DEFECT, route, defect.text)
+        return True
 
     def unanswered(self, route: str, kind: str, example: str) -> None:
         """Count an exchange that got no answer: it failed, and has no latency."""
