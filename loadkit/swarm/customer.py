@@ -96,12 +96,6 @@ class Customer:
         self._changed: Event | None = None
         self._known: int | None = None
 
-    @property
-    def cables_away(self) -> int:
-        """How many of the cables that were confirmed once are not so now."""
-        own = self.cable is not None and self.was_confirmed and not self.cable.is_confirmed
-        return own + sum(session.cable is not None and not session.cable.is_confirmed for session in self.sessions)
-
     def become(self, contact: Contact) -> None:
         """Take the contact that the server made for this customer."""
         self.contact, self.key = contact, contact.source_id
@@ -132,8 +126,13 @@ class Customer:
 
     @property
     def cables(self) -> list[Cable]:
-        """Every cable that there is: the own one and those of further sessions."""
+        """Every cable that there is, each confirmed at least once: the own one and those of further sessions."""
         return [cable for cable in (self.cable, *(session.cable for session in self.sessions)) if cable is not None]
+
+    @property
+    def open_cables(self) -> int:
+        """How many cables are confirmed now."""
+        return sum(cable.is_confirmed for cable in self.cables) if self.sessions else self.is_open
 
     def wanted_cables(self, now_us: int) -> int:
         """How many cables should be open: the own one from its first confirmation on, in any case ten seconds after the customer came."""

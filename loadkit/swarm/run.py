@@ -242,8 +242,8 @@ class Run:
             gevent.sleep(pause)
             pause = min(10.0, pause * 2)
 
-    def open_cable(self, identifier: str, tag: Agent | Customer | Session, *, reconnect: str = "immediate") -> Cable | None:
-        """Open an agent's or a customer's cable; None where that failed, which is counted."""
+    def open_cable(self, identifier: str, tag: Agent | Customer | Session) -> Cable | None:
+        """Open an agent's or a customer's cable, which comes back as is set for customers; None where that failed, which is counted."""
         cable = Cable(
             self.settings.target.cable_url + CABLE,
             identifier,
@@ -251,7 +251,7 @@ class Run:
             watcher=self.watch,
             tag=tag,
             ssl_context=self.ssl_context,
-            reconnect=reconnect,
+            reconnect="immediate" if isinstance(tag, Agent) else self.settings.reconnect,
         )
         try:
             cable.open()
@@ -280,7 +280,7 @@ class Run:
     def _gauges(self, now_us: int, second: float) -> None:
         runner, gauge, count = self.environment.runner, self.recorder.gauge, self.recorder.count
         wanted = sum(customer.wanted_cables(now_us) for customer in self.customers)
-        is_open = sum(cable.is_confirmed for customer in self.customers for cable in customer.cables)
+        is_open = sum(customer.open_cables for customer in self.customers)
         present, asked = (runner.user_count, runner.target_user_count) if runner else (0, 0)
         gauge("cable.open", is_open)
         gauge("cable.wanted", max(wanted, is_open))
@@ -345,7 +345,7 @@ class Run:
         if self.gate:
             self.gate.settle()
         self.exchanges.give_up(clock.now_us() - self.ledger.deadline_us)
-        away = sum(customer.cables_away for customer in [*self.customers, *self._leaving])
+        away = sum(len(customer.cables) - customer.open_cables for customer in [*self.customers, *self._leaving])
         if away:
             self.recorder.count("cable.away", away)
         self.ledger.close(clock.now_us())

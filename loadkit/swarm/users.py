@@ -124,7 +124,7 @@ class ContactUser(Verbs, FastHttpUser):
         ):
             return False
         session = Session(customer, made.source_id)
-        session.cable = run.open_cable(room_identifier(made.pubsub_token), session, reconnect=run.settings.reconnect)
+        session.cable = run.open_cable(room_identifier(made.pubsub_token), session)
         if session.cable is None:
             return False
         customer.sessions.append(session)
@@ -182,8 +182,8 @@ class ContactUser(Verbs, FastHttpUser):
         return customer.api.create_contact(name=self.run_context.personas.name(), identifier=customer.identifier)
 
     def _open_cable(self, customer: Customer) -> bool:
-        run, token = self.run_context, customer.contact.pubsub_token if customer.contact else ""
-        customer.cable = run.open_cable(room_identifier(token), customer, reconnect=run.settings.reconnect)
+        token = customer.contact.pubsub_token if customer.contact else ""
+        customer.cable = self.run_context.open_cable(room_identifier(token), customer)
         return customer.cable is not None
 
     def _pause(self, failures: int) -> int:
