@@ -259,6 +259,10 @@ class Totals:
             self.counters["reply.undetermined"] = self.counters.get("reply.undetermined", 0) + open_ones
         return open_ones
 
+    def histogram(self, name: str) -> Histogram:
+        """Return the histogram of a latency, an empty one where there is no data."""
+        return self.histograms.get(name) or Histogram()
+
     @property
     def undetermined_share(self) -> float:
         """The share of the accepted replies that stayed undetermined."""

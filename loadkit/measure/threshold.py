@@ -74,7 +74,7 @@ class Threshold:
 
     def _value(self, totals: Totals) -> float | None:
         if self.kind == "latency":
-            return self._latency(totals.histograms.get(self.metric, Histogram()))
+            return self._latency(totals.histogram(self.metric))
         if self.kind == "gauge":
             return (totals.highest if self.aggregate == "max" else totals.gauges).get(self.metric)
         if self.metric == "reply.lost" and totals.undetermined_share > UNDETERMINED_LIMIT:
@@ -120,7 +120,7 @@ def _whole(totals: Totals, metric: str) -> int:
 
 def _requests(totals: Totals, route: str) -> int:
     """Return how many requests a route had: those with a latency, and those that got no answer."""
-    answered = totals.histograms.get(route, Histogram())
+    answered = totals.histogram(route)
     return answered.count + answered.over + totals.counters.get(f"{route}.unanswered", 0)
 
 

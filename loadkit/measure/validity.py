@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from loadkit import units
 from loadkit.errors import SettingsError
-from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
 from loadkit.measure.threshold import UNDETERMINED_LIMIT
 
@@ -104,7 +103,7 @@ def _dropped_share(totals: Totals) -> float:
 
 
 def _p99_s(totals: Totals, name: str) -> float:
-    return (totals.histograms.get(name, Histogram()).percentile(99) or 0) / 1e6
+    return (totals.histogram(name).percentile(99) or 0) / 1e6
 
 
 def _void(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
@@ -125,8 +124,8 @@ def _share(totals: Totals, part: str, rest: str) -> float:
 
 
 def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
-    lag = totals.histograms.get("generator.lag", Histogram())
-    response = totals.histograms.get("reply.response", Histogram())
+    lag = totals.histogram("generator.lag")
+    response = totals.histogram("reply.response")
     wanted, missing = totals.counters.get("cable.wanted_seconds", 0), totals.counters.get("cable.missing_seconds", 0)
     asked, dead = (
         totals.counters.get("customers.wanted_seconds", 0),

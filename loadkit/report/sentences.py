@@ -6,7 +6,6 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure import threshold, validity, verdict
-from loadkit.measure.histogram import Histogram
 from loadkit.results.reader import Run
 
 __all__ = [
@@ -110,7 +109,7 @@ def limit_text(name: str, value: float) -> str:
 
 def waiting_share(run: Run) -> float | None:
     """Return which share of all the time from due to received had passed before the replies were sent; None where that cannot be told."""
-    response, delivery = (run.totals.histograms.get(name, Histogram()) for name in ("reply.response", "reply.delivery"))
+    response, delivery = (run.totals.histogram(name) for name in ("reply.response", "reply.delivery"))
     if not response.sum_us or response.count != delivery.count:
         return None
     return min(1.0, max(0.0, 1 - delivery.sum_us / response.sum_us))

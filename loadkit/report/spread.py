@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from loadkit import units
-from loadkit.measure.histogram import Histogram
 from loadkit.report import axes
 from loadkit.report.drawing import COLOURS, Chart, blank, chart, log_note, ms_text
 from loadkit.results.reader import Run
@@ -28,7 +27,7 @@ _MARKS = (("p50", "circle", "delivery", 11), ("p95", "line-ns-open", "wanted", 1
 
 def curve(run: Run) -> Chart | None:
     """Return response and delivery by percentile, every nine as wide as the one before; None where no reply arrived."""
-    found = {name: run.totals.histograms.get(f"reply.{name}", Histogram()) for name in ("delivery", "response")}
+    found = {name: run.totals.histogram(f"reply.{name}") for name in ("delivery", "response")}
     most = max(histogram.count for histogram in found.values())
     if not most:
         return None
@@ -65,7 +64,7 @@ def _inverses(count: int) -> list[float]:
 
 def legs(run: Run) -> Chart | None:
     """Return median, p95 and p99 of every leg that has values; None where none has."""
-    found = {name: run.totals.histograms.get(name, Histogram()) for name in LEGS}
+    found = {name: run.totals.histogram(name) for name in LEGS}
     rows = {name: [units.ms(us) for us in histogram.percentiles((50, 95, 99))] for name, histogram in found.items() if histogram.count}
     if not rows:
         return None

@@ -38,7 +38,7 @@ def table(run: Run, summary: dict[str, Any]) -> Table | None:
 
 def _returns(run: Run, dropped: int, cut: int) -> list[tuple[str, str]]:
     """Return the rows about the cables: shares are of all that broke, so that those who stay away are not left out of them."""
-    back = run.totals.histograms.get("cable.reconnect", Histogram())
+    back = run.totals.histogram("cable.reconnect")
     rows = [("cables that broke by themselves besides", units.count_text(dropped - cut))] if dropped > cut else []
     rows.append(("came back", f"{units.count_text(back.count)} of {units.count_text(dropped)}"))
     return rows + [(f"{share} % were back within", _within(back, -(-share * dropped // 100))) for share in (50, 95, 100)]

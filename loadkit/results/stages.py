@@ -27,10 +27,10 @@ def stages(totals: Totals) -> list[dict[str, Any]]:
 
     Means are over the replies that came, so that they add up; percentiles are the metric's, and those of different stages do not.
     """
-    found = {name: _histogram(totals, f"reply.{name}") for name in STAGES}
+    found = {name: totals.histogram(f"reply.{name}") for name in STAGES}
     means = _means(totals, found)
     whole = sum(means.values())
-    uncertain = _histogram(totals, "clock.uncertainty")
+    uncertain = totals.histogram("clock.uncertainty")
     rows = []
     for name, basis in STAGES.items():
         p50, p99 = found[name].percentiles((50, 99))
@@ -46,7 +46,7 @@ def server_clock(totals: Totals) -> dict[str, Any]:
 
     Each worker reckons with its own clock, so there is no one offset for several. `replies` could be placed; `contradicted` could not.
     """
-    uncertain = _histogram(totals, "clock.uncertainty")
+    uncertain = totals.histogram("clock.uncertainty")
     return {
         "offset_ms": totals.gauges.get("clock.offset") if len(totals.workers) < 2 else None,
         "uncertainty_ms": units.ms(uncertain.percentile(50)),
@@ -70,22 +70,17 @@ def against_truth(summary: Mapping[str, Any], true_us: Mapping[str, Sequence[int
             told_ms, true_ms = told[percentile], units.ms(true_at_us)
             if told_ms is None or true_ms is None:
                 continue
-            apart = abs(told_ms - true_ms)
+            off_ms = told_ms - true_ms
             row = {"name": name, "percentile": percentile, "count": len(values), "told_ms": told_ms, "true_ms": true_ms}
-            row["error"] = round((told_ms - true_ms) / true_ms, 4) if true_ms > 0 else None
-            row["uncertainty_ms"] = uncertain_ms
-            rows.append(row | {"agrees": apart <= max(CLOSE * true_ms, uncertain_ms + 1)})
+            row |= {"error": round(off_ms / true_ms, 4) if true_ms > 0 else None, "uncertainty_ms": uncertain_ms}
+            rows.append(row | {"agrees": abs(off_ms) <= max(CLOSE * true_ms, uncertain_ms + 1)})
     return rows
 
 
 def _means(totals: Totals, found: dict[str, Histogram]) -> dict[str, float]:
     """Return the mean of every stage in µs; nothing where too few replies could be placed."""
-    came, sent = _histogram(totals, "reply.response"), _histogram(totals, "reply.delivery")
+    came, sent = totals.histogram("reply.response"), totals.histogram("reply.delivery")
     response, delivery, before, after = came.mean_us, sent.mean_us, found["before_save"].mean_us, found["after_save"].mean_us
     if response is None or delivery is None or before is None or after is None or found["before_save"].count < ENOUGH * came.count:
         return {}
     return {"lag": max(0.0, response - delivery), "before_save": before, "after_save": after}
-
-
-def _histogram(totals: Totals, name: str) -> Histogram:
-    return totals.histograms.get(name) or Histogram()

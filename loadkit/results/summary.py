@@ -45,7 +45,7 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
         },
         "replies": {name: totals.reply(name) for name in ("attempted", "refused", "accepted", *ENDS[1:], *MARKS)},
         "copies": _copies(totals),
-        "metrics": {name: _metric(totals.histograms.get(name, Histogram())) for name in _latency_names(totals)},
+        "metrics": {name: _metric(totals.histogram(name)) for name in _latency_names(totals)},
         "counters": {name: totals.counters.get(name, 0) for name in _counter_names(totals)},
         "gauges": {name: {"last": totals.gauges[name], "max": totals.highest[name]} for name in sorted(totals.gauges)},
         "frames": {name: {"count": n, "bytes": size} for name, (n, size) in sorted(totals.frames.items())},
