@@ -32,7 +32,7 @@ def pair(samples: list[tuple[int, int]]) -> tuple[Histogram, HdrHistogram]:
 @example([])
 @example([(0, 1)])
 @example([(HIGHEST_US, 1)])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_encoding_is_byte_identical_and_decodes_to_the_same(samples: list[tuple[int, int]]) -> None:
     """One encoder, used again and again, writes what a fresh histogram of the library writes; ours and theirs read it alike."""
     ours, theirs = pair(samples)
@@ -95,7 +95,6 @@ def test_a_malformed_payload_is_a_value_error(payload: str) -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None)
 def test_any_bytes_decode_or_are_a_value_error(content: bytes) -> None:
     """Nothing else comes out of a payload's inside, nor out of the outside."""
     for payload in (

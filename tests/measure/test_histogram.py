@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 from hdrh.histogram import HdrHistogram
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadkit.measure.histogram import BUCKETS, HIGHEST_US, QUALITIES, Histogram, bucket_of, highest_in
@@ -39,7 +39,6 @@ def test_the_layout_at_its_edges(value: int) -> None:
 
 
 @given(values)
-@settings(deadline=None)
 def test_the_layout_anywhere(value: int) -> None:
     """Bucket and highest equivalent value are the library's, and the value recorded goes into that bucket."""
     assert (bucket_of(value), highest_in(bucket_of(value))) == layout(value)
@@ -53,7 +52,6 @@ def test_the_number_of_buckets_is_the_librarys() -> None:
 
 
 @given(st.lists(values, min_size=1, max_size=60), percents)
-@settings(deadline=None)
 def test_percentiles_are_nearest_rank_at_the_highest_equivalent_value(samples: list[int], percent: float) -> None:
     """The smallest value that at least so many percent of all values do not exceed, as its bucket shows it."""
     rank = max(1, math.ceil(Fraction(str(percent)) * len(samples) / 100))
@@ -80,7 +78,6 @@ def test_there_is_no_percentile_outside_0_to_100(percent: float) -> None:
 
 
 @given(st.lists(st.lists(values, max_size=20), max_size=6), st.randoms())
-@settings(deadline=None)
 def test_merging_any_split_equals_all_together(parts: list[list[int]], random: object) -> None:
     """Histograms are the currency between processes: adding is exact, in any order."""
     merged = Histogram()
@@ -122,7 +119,6 @@ def test_qualities_add_up_to_the_count() -> None:
 
 
 @given(st.lists(values, min_size=1, max_size=50))
-@settings(deadline=None)
 def test_the_mean_is_exact(samples: list[int]) -> None:
     """The mean does not come from buckets."""
     histogram = filled(samples)
@@ -131,7 +127,6 @@ def test_the_mean_is_exact(samples: list[int]) -> None:
 
 
 @given(st.lists(values, min_size=1, max_size=50), values)
-@settings(deadline=None)
 def test_the_share_above_a_limit(samples: list[int], limit: int) -> None:
     """Only values in buckets wholly above the limit are above it."""
     above = sum(bucket_of(value) > bucket_of(limit) for value in samples)

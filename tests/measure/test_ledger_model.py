@@ -247,5 +247,5 @@ class LedgerModel(RuleBasedStateMachine):
         self.close()
 
 
-LedgerModel.TestCase.settings = settings(max_examples=250, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck))
+LedgerModel.TestCase.settings = settings(max_examples=250, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 TestLedgerModel = LedgerModel.TestCase

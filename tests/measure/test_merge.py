@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadkit.measure.histogram import HIGHEST_US, QUALITIES, Histogram
@@ -65,7 +65,6 @@ def together(packed: list[bytes]) -> Totals:
 
 
 @given(steps, st.integers(1, MOST_WORKERS), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_any_split_over_workers_adds_up(steps: list[tuple[int, Any]], workers: int, order: Random) -> None:
     """Counters are exactly those of all samples together, and every percentile lies in exactly the bucket of one histogram of them all."""
     packed = split(steps, workers)
@@ -100,7 +99,6 @@ def test_any_split_over_workers_adds_up(steps: list[tuple[int, Any]], workers: i
 
 
 @given(steps, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_arrival_changes_nothing(steps: list[tuple[int, Any]], order: Random) -> None:
     """What is shown of errors neither: the earliest example, first and last."""
     packed = split(steps, MOST_WORKERS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadkit.measure.histogram import Histogram
@@ -53,7 +53,6 @@ def sums(totals: Totals) -> Any:
 
 
 @given(actions)
-@settings(deadline=None)
 def test_any_cuts_add_up_to_no_cut_at_all(steps: list[tuple[str, Any, Any]]) -> None:
     """However a run is cut into intervals, and travels, its sums are those of one interval."""
     often, once = Recorder(), Recorder()
