@@ -20,7 +20,7 @@ from loadkit.cli.progress import Progress
 from loadkit.errors import UsageError
 from loadkit.lifeline import LIFELINE, PROGRESS
 
-__all__ = ["main"]
+__all__ = ["main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
@@ -55,15 +55,17 @@ def main(arguments: list[str]) -> int:
     if ours.help:
         print(parser.format_help())
         return subprocess.call([sys.executable, "-c", _SHOW_HELP, str(path), ours.scenario])
-    return _Parent(ours, _locust_command(path, ours, passed_on)).run()
-
-
-def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str]) -> list[str]:
-    command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
     given = {option.split("=")[0] for option in passed_on}
-    if "--processes" in given and not given & {"--worker", "--master-bind-port", "--master-port"}:
-        # A port of this run's own: a worker left over elsewhere would join on the usual one. And on this machine alone.
-        port = str(_free_port())
+    if "--processes" not in given or given & {"--worker", "--master-bind-port", "--master-port"}:
+        return _Parent(ours, _locust_command(path, ours, passed_on, given)).run()
+    with own_port() as held:
+        return _Parent(ours, _locust_command(path, ours, passed_on, given, held.getsockname()[1])).run()
+
+
+def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str], given: set[str], own_port: int | None = None) -> list[str]:
+    command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
+    if own_port is not None:
+        port = str(own_port)
         command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
     if not ours.web and "--worker" not in given:
         command += ["--headless", "--only-summary"]
@@ -72,11 +74,16 @@ def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str]) 
     return command
 
 
-def _free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def own_port() -> socket.socket:
+    """Hold a port that nobody else gets, on this machine alone: on the usual one a worker left over from elsewhere would join.
+
+    While this socket, which does not listen, is bound to it, Linux gives it to nobody who asks for any port; who asks for this one, with
+    SO_REUSEADDR as ZeroMQ does, listens beside it.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 class _Parent:

@@ -14,7 +14,6 @@ from typing import Any
 
 import gevent
 import locust.log
-import psutil
 from gevent.event import Event
 from locust.argument_parser import get_parser
 from locust.env import Environment
@@ -31,6 +30,7 @@ from loadkit.swarm.look import Look, look
 from loadkit.swarm.master import Master
 from loadkit.swarm.once import Once
 from loadkit.swarm.settings import RunSettings
+from loadkit.swarm.unusable import end_forked, end_unusable
 from loadkit.swarm.worker import Worker, place_of
 
 __all__ = ["install"]
@@ -109,10 +109,7 @@ class _Kit:
             else:
                 self._check_web(environment)
         except UsageError as error:
-            print(f"loadkit: {error}", file=sys.stderr, flush=True)
-            for child in psutil.Process().children():
-                child.terminate()  # forked workers, which still look for their master
-            raise SystemExit(error.exit_code) from None
+            end_unusable(error)
         if isinstance(runner, MasterRunner):
             self._listen_to_workers(runner)
         if lifeline.has_parent():
@@ -315,8 +312,7 @@ class _Kit:
             self._stop_for_signal(environment)
             runner.quit()
         elif runner.state not in ("stopped", "cleanup", "stopping"):
-            for child in psutil.Process().children():
-                child.terminate()
+            end_forked()
             os._exit(130)
 
     def quitting(self, environment: Environment, **_: Any) -> None:

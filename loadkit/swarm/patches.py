@@ -16,6 +16,12 @@ from gevent.monkey import get_original
 from geventhttpclient.connectionpool import ConnectionPool
 from locust import argument_parser
 from locust.contrib.fasthttp import LocustUserAgent
+from locust.env import Environment
+from locust.exception import RPCError
+from locust.runners import MasterRunner
+
+from loadkit.errors import UsageError
+from loadkit.swarm.unusable import end_unusable
 
 __all__ = [
     "apply",
@@ -24,6 +30,7 @@ __all__ = [
     "raise_open_files",
     "spawn_without_parsing",
     "spell_redirects_both_ways",
+    "tell_of_a_port_in_use",
 ]
 
 _log = logging.getLogger("loadkit")
@@ -36,6 +43,7 @@ def apply() -> None:
     keep_alive_past_1023_files()
     spawn_without_parsing()
     spell_redirects_both_ways()
+    tell_of_a_port_in_use()
     raise_open_files()
 
 
@@ -86,6 +94,22 @@ def spell_redirects_both_ways() -> None:
         agent.redirect_resonse_codes = property(
             lambda one: one.redirect_response_codes, lambda one, codes: setattr(one, "redirect_response_codes", codes)
         )
+
+
+def tell_of_a_port_in_use() -> None:
+    """Let a master that cannot listen say so and end: Locust's prints a traceback, then waits five minutes for workers that it forked."""
+    _replace(MasterRunner, "__init__", _or_unusable)
+
+
+def _or_unusable(make: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(make)
+    def make_or_end(runner: MasterRunner, environment: Environment, master_bind_host: str, master_bind_port: int) -> None:
+        try:
+            make(runner, environment, master_bind_host, master_bind_port)
+        except RPCError as error:
+            end_unusable(UsageError(f"cannot listen for workers on {master_bind_host}:{master_bind_port}: {error}"))
+
+    return make_or_end
 
 
 def forget_old_seconds(stats: Any) -> None:

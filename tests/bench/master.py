@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from loadkit.cli.run import own_port
 from tests.bench.plan import pin
-from tests.bench.watched import Watched, cpu_s, free_port, module, sandbox, wait_for
+from tests.bench.watched import Watched, cpu_s, module, sandbox, wait_for
 
 WORKERS = 8
 SCENARIO = Path(__file__).parents[2] / "locustfiles" / "conversations.py"
@@ -17,8 +18,8 @@ SCENARIO = Path(__file__).parents[2] / "locustfiles" / "conversations.py"
 
 def measure(seconds: int) -> dict[str, Any]:
     """Return the share over so many seconds, and how many intervals and Locust's reports came a second."""
-    with tempfile.TemporaryDirectory() as name, sandbox(Path(name)) as box:
-        folder, port = Path(name), str(free_port())
+    with tempfile.TemporaryDirectory() as name, sandbox(Path(name)) as box, own_port() as held:
+        folder, port = Path(name), str(held.getsockname()[1])
         bind = ("--master", "--expect-workers", str(WORKERS), "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
         load = ("-u", str(1000 * WORKERS), "-r", str(4000), "-t", f"{seconds + 10}s")
         pin(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -119,10 +118,3 @@ class Watched:
 def module(name: str) -> list[str]:
     """Return the command of a module of the bench."""
     return [sys.executable, "-m", f"tests.bench.{name}"]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

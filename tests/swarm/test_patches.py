@@ -267,3 +267,27 @@ def test_redirects_can_be_forbidden() -> None:
     assert without == expected
     assert guarded == "302"
     assert set(server.lines) == {"GET /x"}
+
+
+PORT_IN_USE = """
+import socket
+from locust.env import Environment
+from loadkit.swarm import patches
+
+def outcome(port):
+    try:
+        Environment().create_master_runner("127.0.0.1", port)
+    except BaseException as error:
+        return type(error).__name__
+
+with socket.create_server(("127.0.0.1", 0)) as taken:
+    port = taken.getsockname()[1]
+    before = outcome(port)
+    patches.tell_of_a_port_in_use()
+    print(before, outcome(port))
+"""
+
+
+def test_a_master_that_cannot_listen_ends_instead_of_raising() -> None:
+    """Locust's main lets its error through, and then waits for the workers that it forked; the sentence and the end are system-tested."""
+    assert run(PORT_IN_USE).split() == ["RPCError", "SystemExit"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadkit.cli.run import own_port
 from tests.support import eventually
 
 SCENARIO = Path(__file__).parents[2] / "locustfiles" / "chatty.py"
@@ -147,8 +148,10 @@ def goes_on(results: Path, intervals: int) -> None:
     eventually(lambda: written() >= before + intervals, within=30)
 
 
+_HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody else gets as long as these tests last."""
+    _HELD.append(own_port())
+    return int(_HELD[-1].getsockname()[1])

@@ -6,13 +6,16 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
+from loadkit.cli.run import own_port
 from tests.support import eventually
 from tests.system.driver import (
     SCENARIO,
@@ -204,3 +207,26 @@ def test_bad_input_ends_master_and_workers_before_any_load(sandbox: SandboxProce
     assert len([line for line in done.err.splitlines() if line.startswith("loadkit:")]) == 1, done.err
     assert "Traceback" not in done.err
     assert done.folder is None
+
+
+def test_a_port_in_use_ends_master_and_workers(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """One sentence and soon, where Locust's workers look for five minutes for a master that never was."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = ("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port)
+        done = run(tmp_path / "reports", "chatty", "--target", str(sandbox.target), *TWO, "-t", "5s", *ports)
+    assert done.code == 2
+    assert f"loadkit: cannot listen for workers on 127.0.0.1:{port}: " in done.err
+    assert "Traceback" not in done.err
+    assert done.folder is None
+
+
+def test_nobody_else_gets_the_port_of_a_run() -> None:
+    """Before its master listens, who asks for it in the plain way is refused; the master is not."""
+    with own_port() as held, zmq.Context() as context, context.socket(zmq.ROUTER) as master:
+        host, port = held.getsockname()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind((host, port))
+        master.bind(f"tcp://{host}:{port}")
+        with socket.create_connection((host, port), timeout=5):
+            pass
