@@ -97,12 +97,14 @@ class Ledger:
             self._give_up(reply, at_us)
         else:
             self._learn_id(reply, message_id)
+        self._offer(reply)
         self._judge(reply)
 
     def unanswered(self, reply: Reply, at_us: int) -> None:
         """Note that the POST left and got no answer; the end waits for the frame or for the agent's message list."""
         reply.answered_us = None
         self._give_up(reply, at_us)
+        self._offer(reply)
         self._judge(reply)
 
     def _give_up(self, reply: Reply, at_us: int) -> None:
@@ -169,8 +171,6 @@ class Ledger:
         response, delivery, wait = self._into[quality]
         response_us = received_us - reply.due_us
         response(response_us)
-        if response_us > self._recorder.happenings.slow_above_us:
-            self._recorder.slow(response_us, partial(self.stages.facts, reply))
         if reply.sent_us is not None:
             delivery(received_us - reply.sent_us)
             self.stages.reply(reply)
@@ -178,7 +178,15 @@ class Ledger:
             wait(received_us - reply.asked_us)
         if reply.refusal and reply.refusal not in _SILENT:
             self._mark(reply, "unasked")
+        self._offer(reply)
         self._reach(reply, "on_time" if response_us <= self.deadline_us else "late")
+
+    def _offer(self, reply: Reply) -> None:
+        """Offer a reply for the slowest ones when frame and answer are both there: its request id finds it in a server's log."""
+        if reply.received_us is not None and reply.posted:
+            response_us = reply.received_us - reply.due_us
+            if response_us > self._recorder.happenings.slow_above_us:
+                self._recorder.slow(response_us, partial(self.stages.facts, reply))
 
     def shown_to_agent(self, marker: str, received_us: int, quality: str) -> None:
         """Note a reply's frame on an agent's cable; its first one is timed."""

@@ -135,7 +135,7 @@ class Recorder:
         self.happenings.add(self._unix_us(), kind, fields)
 
     def slow(self, value_us: int, facts: Callable[[], dict[str, Any]]) -> None:
-        """Offer a reply for the slowest ones of events.jsonl; its facts are asked for at the cut, when more of them are known."""
+        """Offer a reply for the slowest ones of events.jsonl; its facts are asked for at the cut, and only of those that are told."""
         self.happenings.slow(value_us, facts)
 
     def delivery(self, line: str) -> None:

@@ -370,16 +370,24 @@ def test_a_reply_waits_for_its_answer_before_its_line_is_written() -> None:
 
 
 def test_the_slowest_replies_are_told_with_what_finds_them_in_a_servers_log(story: Story) -> None:
-    """The facts are complete although the frame came before the answer."""
+    """The facts are complete although the frame came before the answer, be it intervals before."""
     reply = story.attempt()
     story.frame(at=DUE + 4 * S)
-    story.ledger.answered(reply, DUE + 4 * S + 9, status=200, message_id=1, request_id="req")
+    story.told()
+    assert story.events == []
+    story.ledger.answered(reply, DUE + 6 * S, status=200, message_id=1, request_id="req")
     story.told()
     (slow,) = story.events
-    assert (slow["kind"], slow["marker"], slow["request_id"], slow["response_ms"], slow["post_ms"]) == (
-        "slow",
-        "m1",
-        "req",
-        4000.0,
-        4000.009,
-    )
+    told = (slow["kind"], slow["marker"], slow["request_id"], slow["response_ms"], slow["post_ms"])
+    assert told == ("slow", "m1", "req", 4000.0, 6000.0)
+
+
+def test_a_slow_reply_whose_answer_never_comes_is_told_when_it_is_given_up(story: Story) -> None:
+    """Once, with what is known of it."""
+    reply = story.attempt()
+    story.frame(at=DUE + 4 * S)
+    story.ledger.unanswered(reply, DUE + 20 * S)
+    story.ledger.tick(DUE + 70 * S)
+    story.told()
+    (slow,) = story.events
+    assert (slow["marker"], slow["response_ms"], "post_ms" in slow) == ("m1", 4000.0, False)
