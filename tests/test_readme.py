@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from loadkit.chat.routes import ROUTES
+from loadkit.measure.metrics import CATALOGUE, find
 from loadkit.measure.verdict import EXIT_CODES
 from loadkit.target import Target
 from tests.system.driver import SandboxProcess, run
@@ -51,6 +53,18 @@ def test_the_verbs_are_those_of_customers_and_agents() -> None:
     own, besides = subprocess.run([sys.executable, "-c", VERBS], capture_output=True, text=True, check=True).stdout.splitlines()
     assert set(re.findall(r"`(\w+)`", table)) == set(own.split()) - {"run", "start"}
     assert set(re.findall(r"`(\w+)`", below)) == {*besides.split(), "asks_form", "asks_rating", "thinks"}
+
+
+def test_the_list_of_metrics_is_the_catalogue() -> None:
+    """Every metric with its text, every route with its request, and nothing else; a rate is promised to those that have one."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    tables = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", page[page.index("## Latencies") :], re.MULTILINE))
+    routes = {route.name: f"`{route.method} {route.template}`" for route in ROUTES}
+    families = {name for name in tables if "<" in name}
+    assert {name: text for name, text in tables.items() if name not in families} == {name: m.text for name, m in CATALOGUE.items()} | routes
+    assert {name: (found.text if (found := find(name.replace("<", "").replace(">", ""))) else None) for name in families} == {
+        name: tables[name] for name in families
+    }
 
 
 def test_every_command_is_in_the_help() -> None:
