@@ -353,6 +353,8 @@ class Ledger:
         self._given_up.pop(reply.marker, None)
         if reply.message_id is not None:
             self._by_message.pop(reply.message_id, None)
+        if reply.copies_counted[0] > reply.copies_counted[1]:
+            self._recorder.event("copy_missing", sessions=[one for one in reply.also if one not in reply.copies], **reply.facts())
         if self._log:
             self._recorder.delivery(reply.line())
 

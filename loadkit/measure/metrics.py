@@ -70,6 +70,7 @@ COUNTERS = _metrics(
     reply__stray="frames with a reply's marker that nobody here expects (any more)",
     copies__owed="further copies of accepted replies that a verified contact's other sessions were owed",
     copies__seen="further copies of accepted replies that a verified contact's other sessions saw",
+    copies__missing="further copies that were owed and not seen: owed less seen",
     cable__opened="cables that were opened, reconnections included",
     cable__dropped="cables that ended without our closing them",
     cable__cut="customers' cables that the scenario cut on purpose",

@@ -264,6 +264,11 @@ class Totals:
         return self.histograms.get(name) or Histogram()
 
     @property
+    def copies_missing(self) -> int:
+        """How many further copies of accepted replies were owed to other sessions and not seen there."""
+        return self.counters.get("copies.owed", 0) - self.counters.get("copies.seen", 0)
+
+    @property
     def undetermined_share(self) -> float:
         """The share of the accepted replies that stayed undetermined."""
         accepted = self.reply("accepted")

@@ -98,6 +98,8 @@ class Threshold:
 def _counted(totals: Totals, metric: str) -> int:
     if metric == "reply.accepted":
         return totals.reply("accepted")
+    if metric == "copies.missing":
+        return totals.copies_missing
     if metric.startswith("frames."):
         return totals.frames.get(metric.removeprefix("frames."), [0, 0])[0]
     return totals.counters.get(metric, 0)
@@ -109,6 +111,8 @@ def _whole(totals: Totals, metric: str) -> int:
         return totals.reply("attempted")
     if metric.startswith("reply."):
         return totals.reply("accepted")
+    if metric == "copies.missing":
+        return totals.counters.get("copies.owed", 0)
     if metric == "schedule.dropped":
         return totals.counters.get("schedule.offered", 0)
     routes = {name.removesuffix(".unanswered") for name in (*totals.histograms, *totals.counters) if name.startswith("http.")}
@@ -125,7 +129,7 @@ def _requests(totals: Totals, route: str) -> int:
 
 
 def _has_rate(metric: str) -> bool:
-    family = {"reply.accepted", "throttled", "schedule.dropped", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
+    family = {"reply.accepted", "copies.missing", "throttled", "schedule.dropped", *(f"reply.{name}" for name in (*ENDS, *MARKS))}
     return metric in family or metric.startswith("reply.refused.") or metric.endswith((".failed", ".unanswered"))
 
 

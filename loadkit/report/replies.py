@@ -19,7 +19,7 @@ _TIMES = {"response_ms": "response", "lag_ms": "lag", "delivery_ms": "delivery",
 _NO_FRAME = {"lag_ms": "lag", "post_ms": "POST"}
 _IDS = {"conversation_id": "conversation", "message_id": "message", "agent": "agent", "request_id": "X-Request-Id"}
 _NOTED = ("worker", "note")
-_MARKED = ("misrouted", "unasked", "out_of_order", "undetermined")
+_MARKED = ("misrouted", "unasked", "out_of_order", "copy_missing", "undetermined")
 
 
 def slowest(run: Run) -> Table:

@@ -130,8 +130,8 @@ def _workers(totals: Totals, end: End | None) -> list[dict[str, Any]]:
 
 
 def _copies(totals: Totals) -> dict[str, int]:
-    owed, seen = totals.counters.get("copies.owed", 0), totals.counters.get("copies.seen", 0)
-    return {"owed": owed, "seen": seen, "missing": owed - seen}
+    owed, seen = (totals.counters.get(f"copies.{name}", 0) for name in ("owed", "seen"))
+    return {"owed": owed, "seen": seen, "missing": totals.copies_missing}
 
 
 def _latency_names(totals: Totals) -> list[str]:
@@ -140,7 +140,7 @@ def _latency_names(totals: Totals) -> list[str]:
 
 def _counter_names(totals: Totals) -> list[str]:
     """Return the declared counters but those told under `replies` and `copies`, and the families' as far as there is anything to tell."""
-    elsewhere = {f"reply.{name}" for name in ("attempted", "accepted", *ENDS, *MARKS)} | {"copies.owed", "copies.seen"}
+    elsewhere = {f"reply.{name}" for name in ("attempted", "accepted", *ENDS, *MARKS)} | {"copies.owed", "copies.seen", "copies.missing"}
     ours = [metric.name for metric in COUNTERS if metric.name not in elsewhere]
     routes = {f"{name}.failed" for name in totals.histograms if name.startswith("http.")}
     return ours + sorted(routes | {name for name in totals.counters if name.startswith(("http.", "reply.refused.", "schedule.dropped."))})

@@ -305,7 +305,10 @@ def test_an_owed_copy_is_waited_for_as_long_as_its_reply(story: Story) -> None:
     story.ledger.tick(DUE + 30 * S)
     assert story.ledger.pending_count == 0
     assert story.told() == {"on_time": 2}
-    assert (story.totals.counters["copies.owed"], story.totals.counters["copies.seen"]) == (3, 2)
+    assert (story.totals.counters["copies.owed"], story.totals.counters["copies.seen"], story.totals.copies_missing) == (3, 2, 1)
+    story.ledger.tick(DUE + 62 * S)
+    story.told()
+    assert [(e["marker"], e["sessions"]) for e in story.events if e["kind"] == "copy_missing"] == [("m2", ["ann-2"])]
 
 
 def test_for_the_copies_of_a_refused_reply_nobody_waits(story: Story) -> None:

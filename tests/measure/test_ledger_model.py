@@ -29,6 +29,7 @@ class LedgerModel(RuleBasedStateMachine):
         self.ledger = Ledger(self.recorder, deadline_us=DEADLINE_US, lost_after_us=LOST_AFTER_US, log=True)
         self.totals = Totals()
         self.lines: list[str] = []
+        self.missing: list[tuple[str, set[str]]] = []
         self.accounts: list[Account] = []
         self.highest: dict[tuple[str, int], int] = {}
         self.now_us = 1_000_000_000
@@ -207,6 +208,8 @@ class LedgerModel(RuleBasedStateMachine):
         self.check_counters()
         assert self.ledger.pending_count == 0
         self.check_lines()
+        absent = [(a.reply.marker, set(a.others) - set(a.copies)) for a in self.accounts if a.owes]
+        assert sorted(self.missing) == sorted((marker, sessions) for marker, sessions in absent if sessions)
         self.__init__()  # type: ignore[misc]
 
     def check_lines(self) -> None:
@@ -228,6 +231,7 @@ class LedgerModel(RuleBasedStateMachine):
         interval = self.recorder.cut()
         self.totals.add(interval)
         self.lines += interval.deliveries
+        self.missing += [(event["marker"], set(event["sessions"])) for event in interval.events if event["kind"] == "copy_missing"]
         totals, told = self.totals, ends_of(self.accounts)
         assert {end: totals.reply(end) for end in ENDS} == {end: told.get(end, 0) for end in ENDS}
         assert totals.reply("attempted") == len(self.accounts)

@@ -160,6 +160,7 @@ def test_operators_at_the_limit(sign: str, compare: object, n: int) -> None:
         ("reply.response p(99) < 1s", "ms"),
         ("reply.response mean < 1s", "ms"),
         ("reply.lost rate < 1%", "share"),
+        ("copies.missing rate < 1%", "share"),
         ("reply.refused rate < 1%", "share"),
         ("http.contact.create failed rate < 1%", "share"),
         ("cable.open last >= 0", ""),
@@ -179,6 +180,8 @@ ENDED = {
     "reply.late": 6,
     "reply.lost": 4,
     "reply.unasked": 2,
+    "copies.owed": 8,
+    "copies.seen": 6,
 }
 
 
@@ -189,6 +192,8 @@ ENDED = {
         ("reply.refused.flood rate < 1", 0.3),
         ("reply.accepted rate < 1", 0.5),
         ("reply.accepted count < 1", 1000),
+        ("copies.missing count < 1", 2),
+        ("copies.missing rate < 1", 0.25),
         ("reply.lost rate < 1", 0.004),
         ("reply.lost count < 1", 4),
         ("reply.on_time rate < 1", 0.99),

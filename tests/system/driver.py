@@ -75,6 +75,11 @@ class Finished:
         with (self.folder / "deliveries.csv").open(newline="") as file:
             return {row["marker"]: row for row in csv.DictReader(file)}
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        assert self.folder is not None, self.err
+        return [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
+
 
 def start(results: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `loadkit run` with its results in a folder of its own."""

@@ -44,6 +44,8 @@ def by_devices(results: Path, box: SandboxProcess, *options: str, then: str = "s
     owed = {marker: others for marker, row in done.deliveries.items() if (others := devices[row["subscription"]])}
     seen = sum(told[marker][key] > 0 for marker, others in owed.items() for key in others)
     assert summary["copies"] == {"owed": len(owed), "seen": seen, "missing": len(owed) - seen}
+    absent = sorted((marker, key) for marker, others in owed.items() for key in others if not told[marker][key])
+    assert sorted((event["marker"], *event["sessions"]) for event in done.events if event["kind"] == "copy_missing") == absent
     assert seen >= 4 * BEFORE
     for name in ("misrouted", "duplicate", "refused", "undetermined"):
         assert summary["replies"][name] == 0, name
@@ -80,10 +82,12 @@ def test_what_is_dropped_is_missing_on_all_of_them(tmp_path: Path) -> None:
 
 def test_a_device_that_is_lost_misses_what_comes_later(verified: SandboxProcess, tmp_path: Path) -> None:
     """The second cables are cut and stay away: the replies all come, and each copy since then is missing."""
-    done = by_devices(tmp_path / "reports", verified, "--reconnect", "never", then="lose")
+    limit = ("--threshold", "copies.missing rate < 1%")
+    done = by_devices(tmp_path / "reports", verified, "--reconnect", "never", *limit, then="lose")
     summary = done.summary
     assert summary["copies"]["seen"] == 4 * BEFORE
     assert summary["copies"]["missing"] > 0
+    assert (done.code, summary["thresholds"][0]["value"]) == (3, summary["copies"]["missing"] / summary["copies"]["owed"])
     assert summary["replies"]["on_time"] == summary["replies"]["attempted"]
     assert (gauges(summary), summary["counters"]["cable.dropped"]) == ((12, 12), 4)
     assert "never reached another session of a verified contact" in (done.folder / "report.html").read_text()
