@@ -40,11 +40,12 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture
 def wires() -> Iterator[Callable[..., Wire]]:
-    """A maker of raw sockets that are closed again."""
+    """A maker of raw sockets, welcomed where they are, that are closed again."""
     made: list[Wire] = []
 
     def connect(server: Server, **options: Any) -> Wire:
         made.append(Wire(server.url, **options))
+        made[-1].welcomed()
         return made[-1]
 
     yield connect

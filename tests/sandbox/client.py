@@ -92,9 +92,14 @@ class Wire:
     def say(self, text: str) -> None:
         self.ws.send(text)
 
+    def welcomed(self) -> None:
+        """Return when a first frame is there: until then Rails may swallow what it is told (its buffer of early messages has a race)."""
+        eventually(lambda: self.frames or self.ended)
+
     def subscribe(self, token: str, **who: int) -> str:
-        """Subscribe and wait for the confirmation; returns the identifier."""
+        """Subscribe after the welcome and wait for the confirmation; returns the identifier."""
         identifier = frames.room_identifier(token, **who)
+        self.welcomed()
         self.say(frames.subscribe(identifier))
         eventually(lambda: any(f.get("type") == "confirm_subscription" and f["identifier"] == identifier for f in self.frames))
         return identifier
