@@ -177,7 +177,7 @@ def _ends(row: Delivery, told: Told, copies: Sequence[int], deadline_us: int | N
 
 
 def _refused(told: Told) -> bool:
-    return isinstance(told.status, int) and told.status >= 400
+    return isinstance(told.status, int) and not 200 <= told.status < 300
 
 
 def _marks(row: Delivery, told: Told, copies: Sequence[int], overtaken: bool) -> tuple[set[str], set[str]]:

@@ -202,6 +202,7 @@ def line(**changes: Any) -> Told:
         (ROW, line(written=[], fault="drop"), "end"),
         (replace(ROW, end="refused", **UNSEEN), line(written=[], status=429, message_id=None), None),
         (replace(ROW, end="lost", **UNSEEN), line(written=[], status=429, message_id=None), "end"),
+        (replace(ROW, end="refused", **UNSEEN), line(written=[], status=301, message_id=None), None),
         (replace(ROW, end="refused", **UNSEEN), line(written=[]), "end"),
         (ROW, line(written=[Written(4990, "ann"), Written(4991, "ann")], fault="duplicate"), "marks"),
         (replace(ROW, marks=frozenset({"duplicate"})), line(written=[Written(4990, "ann"), Written(4991, "ann")]), None),
