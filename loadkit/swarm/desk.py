@@ -168,6 +168,8 @@ class Desk:
         question.errand = self.errands.begin(agent, question.conversation_id)
 
     def _due(self, agent: Agent, question: Question, due_us: int) -> None:
+        while (early_us := due_us - clock.now_us()) > 0:  # gevent counts a timer from when its loop last looked at the clock
+            gevent.sleep(early_us / 1e6)
         del self._holding[agent]
         sender = self._sending.spawn(self._send, agent, question, due_us)
         sender.link_exception(self._on_failure)

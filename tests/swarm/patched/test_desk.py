@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from loadkit import clock
+from loadkit import clock, constant
 from loadkit.swarm import Agent
 from loadkit.swarm.customer import Session
 from loadkit.swarm.desk import Question
@@ -20,6 +20,10 @@ from tests.chat.server import answer
 from tests.support import eventually
 from tests.swarm.patched.agent_api import AgentApi
 from tests.swarm.patched.room import DEADLINE_US, LEFT, Prompt, Room, Slow
+
+
+class Thinker(Agent):
+    thinks = constant("0.05s")
 
 
 class Human(Agent):
@@ -40,6 +44,23 @@ def test_a_question_is_answered_once_however_many_agents_see_it(room: Make, api:
     assert api.posted == [str(question.marker.reply)]
     assert (one.counted("desk.taken"), one.counted("reply.attempted"), one.counted("question.unseen")) == (1, 1, 0)
     assert question.customer.owed == 0
+
+
+def test_no_reply_leaves_before_it_is_due(room: Make, api: AgentApi) -> None:
+    """A timer that is started by a watcher counts from when the loop woke up: where that was a while ago, it is early by as long."""
+    one = room(Thinker)
+    question = one.ask()
+
+    def show() -> None:
+        get_original("time", "sleep")(0.02)
+        one.show(question)
+
+    watcher = gevent.get_hub().loop.timer(0)
+    watcher.start(show)
+    eventually(lambda: api.posted)
+    watcher.close()
+    reply = one.ledger.expected(str(question.marker.reply))
+    assert reply.sent_us >= reply.due_us
 
 
 def test_a_frame_that_beats_the_answer_is_answered(room: Make, api: AgentApi) -> None:
