@@ -247,6 +247,7 @@ class Desk:
             customer.owed -= 1
             self._recorder.count("desk.unsent")
         else:
+            self._exchanges.cut_off(_ROUTE)
             self._ledger.unanswered(reply, clock.now_us())
 
     # Leaving and ending.

@@ -140,7 +140,7 @@ class Errands:
             return False
         except GreenletExit:
             if sent:
-                self._exchanges.unanswered(route.name, "no_answer_until_the_end", "cut at the end of the run")
+                self._exchanges.cut_off(route)
             raise
         finally:
             self.asking -= 1

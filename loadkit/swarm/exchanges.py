@@ -58,6 +58,10 @@ class Exchanges:
         self.unanswered(route.name, error.kind, str(error))
         self._samples.http(route.method, route.name, None, 0, error.kind)
 
+    def cut_off(self, route: Route) -> None:
+        """Account for an exchange that was sent and that the end of the run has cut."""
+        self.unanswered(route.name, "no_answer_until_the_end", "cut at the end of the run")
+
     # Whoever carried it.
 
     def answered(self, route: str, took_us: int) -> None:

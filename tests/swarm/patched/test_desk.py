@@ -196,6 +196,8 @@ def test_what_the_end_of_the_drain_cuts_is_told_apart(room: Make, api: AgentApi)
         "desk.unsent": 3,
     }
     assert len(one.ledger.unanswered_before(clock.now_us())) == 2
+    route = "http.agent.message.create"
+    assert (one.counted(f"{route}.unanswered"), one.counted(f"{route}.failed")) == (2, 2)
     assert [question.customer.owed for question in questions] == [0] * 5
 
 
