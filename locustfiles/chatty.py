@@ -22,4 +22,8 @@ class Brisk(Agent):
     thinks = lognormal(median="0.4s", p95="1s")
 
 
-install(events, agents=Brisk, thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%"])
+install(
+    events,
+    agents=Brisk,
+    thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%", "reply.misrouted count == 0"],
+)

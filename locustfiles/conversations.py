@@ -22,4 +22,8 @@ class Support(Agent):
     thinks = lognormal(median="2s", p95="8s")
 
 
-install(events, agents=Support, thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%"])
+install(
+    events,
+    agents=Support,
+    thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%", "reply.misrouted count == 0"],
+)

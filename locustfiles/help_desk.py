@@ -55,4 +55,8 @@ class HelpDesk(Agent):
     calls = 0.02  # OneHash Chat alone has them: 0 for Chatwoot
 
 
-install(events, agents=HelpDesk, thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%"])
+install(
+    events,
+    agents=HelpDesk,
+    thresholds=["reply.response p(99) < 2s", "reply.lost rate < 0.1%", "reply.refused rate < 1%", "reply.misrouted count == 0"],
+)
