@@ -81,7 +81,8 @@ def _nothing_attempted(facts: _Facts) -> Hint | None:
     errors = [row for row in facts.summary["errors"] if row["kind"] != KNOWN_DEFECT]
     if errors:
         kind, where = errors[0]["kind"], errors[0]["where"]
-        return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.", "errors")
+        why = " A wrong hmac_token in the target file is answered so." if (kind, where) == ("http_500", "contact.create") else ""
+        return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.{why}", "errors")
     if not facts.n("question.asked"):
         return Hint("No agent attempted a reply, and no customer asked a question: see whether customers were present.", "load")
     return Hint(
@@ -149,7 +150,20 @@ def _lost(facts: _Facts) -> Hint | None:
     n = facts.n("reply.lost")
     if not n:
         return None
-    return Hint(f"{_replies(n)} never reached the customer: search the server's log for the X-Request-Ids of the lost replies.", "replies")
+    named = any(event.get("kind") == "lost" and event.get("request_id") for event in facts.run.events)
+    by = "for the X-Request-Ids of the lost replies" if named else "around the times of the lost replies, by their conversations"
+    return Hint(f"{_replies(n)} never reached the customer: search the server's log {by}.", "replies")
+
+
+def _recovered(facts: _Facts) -> Hint | None:
+    n = facts.n("reply.recovered")
+    if not n:
+        return None
+    return Hint(
+        f"{_replies(n)} did not come by cable and {'was' if n == 1 else 'were'} only read after a reconnect. No response time counts them, "
+        "so that these look quicker than the run was: see when cables were away.",
+        "ends",
+    )
 
 
 def _missing_copies(facts: _Facts) -> Hint | None:
@@ -226,7 +240,9 @@ def _few_agents(facts: _Facts) -> Hint | None:
     wait = facts.p("desk.wait", "p95")
     if wait < _SLOW_MS:
         return None
-    return Hint(f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load, not a slow server.", "load")
+    return Hint(
+        f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load; that wait is not the server's.", "load"
+    )
 
 
 def _refused(facts: _Facts) -> Hint | None:
@@ -313,6 +329,7 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _late_generator,
     _deaf,
     _lost,
+    _recovered,
     _missing_copies,
     _cap,
     _no_idle_user,

@@ -54,6 +54,8 @@ def test_a_run_is_told_what_to_look_at_next(made, plan, words):
     [
         ({"copies.owed": 9, "copies.seen": 7}, {}, "2 further copies never reached another session of a verified contact"),
         ({"reply.misrouted": 1}, {}, "1 reply appeared on another contact's cable"),
+        ({"reply.on_time": 998, "reply.recovered": 2}, {}, "2 replies did not come by cable and were only read after a reconnect"),
+        ({"reply.on_time": 999, "reply.lost": 1}, {}, "by their conversations"),
         ({"cable.deaf": 3}, {}, "3 cables were open and pinged and yet heard nothing"),
         ({}, {"reply.delivery": 2900, "reply.response": 2900, "reply.post": 55}, "background jobs"),
         ({}, {"reply.delivery": 1500, "reply.response": 1500, "reply.post": 1500}, "web processes or threads"),
