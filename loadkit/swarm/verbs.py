@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from locust.exception import StopUser
+from gevent import GreenletExit
 
 from loadkit import clock, units
 from loadkit.chat.events import SURVEY
@@ -175,7 +175,7 @@ class Verbs:
 
     def _leave_if_stopping(self) -> None:
         if self.run_context.stopping:
-            raise StopUser
+            raise GreenletExit  # of a StopUser that leaves on_start Locust prints the traceback
 
     def _await(self, there: Any, within: str | float) -> bool:
         until = clock.now() + units.seconds(within)
