@@ -22,6 +22,7 @@ from loadkit.workload.profile import Plan, Profile
 __all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
 
 T = TypeVar("T")
+MOST_AGENTS = 10_000
 REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
 _STATUS = re.compile(r"http_[1-9]\d\d")
 
@@ -147,8 +148,7 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
     connections, pool = _connections(options.connections)
     if options.reconnect not in RECONNECT:
         raise SettingsError(f"--reconnect {options.reconnect!r} is none of {', '.join(RECONNECT)}")
-    if options.num_users == 0 and not options.stages and not options.arrivals:
-        raise SettingsError("-u 0: with no customers there is nothing to measure")
+    _check_amounts(options)
     return RunSettings(
         target=_target(options, environment),
         agents=_number(options, "agents", 0),
@@ -169,6 +169,19 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
         stages=_profile("stages", options.stages, profile.stages),
         arrivals=_profile("arrivals", options.arrivals, profile.arrivals),
     )
+
+
+def _check_amounts(options: Any) -> None:
+    """Refuse what Locust would take and never end, or never begin, with."""
+    users = options.num_users
+    if options.agents and options.agents > MOST_AGENTS:
+        raise SettingsError(f"--agents {options.agents} are more than {MOST_AGENTS}")
+    if options.stages or options.arrivals:
+        return
+    if users is not None and users < 1:
+        raise SettingsError(f"-u {users}: with no customers there is nothing to measure")
+    if options.run_time == 0:
+        raise SettingsError("-t 0: a run of no time measures nothing, and Locust would take it for one without an end")
 
 
 def _target(options: Any, environment: Mapping[str, str]) -> Target:
@@ -260,7 +273,7 @@ def _connections(text: str) -> tuple[str, int]:
     if text in ("user", "close"):
         return text, 0
     kind, _, size = str(text).partition(":")
-    if kind == "pool" and size.isdigit() and int(size) > 0:
+    if kind == "pool" and size.isdecimal() and int(size) > 0:
         return text, int(size)
     raise SettingsError(f"--connections {text!r} is neither user, pool:N nor close")
 

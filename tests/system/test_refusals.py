@@ -24,6 +24,10 @@ BAD = [
     (["chatty", "--threshold", "http.mesage.create p(95) < 1s"], "did you mean message.create?"),
     (["chatty", "--threshold", "reply.refused.throtled count == 0"], "not as throtled"),
     (["chatty", "-u", "0"], "-u 0"),
+    (["chatty", "-u", "-3"], "-u -3"),
+    (["chatty", "-t", "0"], "-t 0"),
+    (["chatty", "--agents", "999999999999"], "are more than 10000"),
+    (["chatty", "--connections", "pool:²"], "neither user, pool:N nor close"),
     (["chatty", "--nosuchoption"], "unrecognized arguments"),
 ]
 
@@ -64,6 +68,20 @@ def test_a_cable_that_never_confirms_is_told_before_any_load(tmp_path: Path) -> 
         box.stop()
     assert done.code == 2
     assert "never confirmed" in done.err
+
+
+def test_a_wrong_hmac_key_is_named_by_the_report(tmp_path: Path) -> None:
+    """The server answers 500 and nothing can be measured: void, with a hint, and without a traceback when the customers give up."""
+    box = SandboxProcess(tmp_path, "--service", "none", "--hmac")
+    try:
+        lines = [line for line in box.target.read_text().splitlines() if not line.startswith("hmac_token")]
+        box.target.write_text("\n".join([lines[0], 'hmac_token = "wrong"', *lines[1:]]))
+        done = run(tmp_path / "reports", "chatty", "--target", str(box.target), "-u", "3", "-r", "3", "-t", "3s")
+    finally:
+        box.stop()
+    assert done.code == 4
+    assert "Traceback" not in done.err
+    assert "A wrong hmac_token in the target file is answered so." in (done.folder / "report.html").read_text()
 
 
 def test_an_inbox_that_demands_hmac_wants_its_key(tmp_path: Path) -> None:
