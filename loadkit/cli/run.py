@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ from loadkit.lifeline import LIFELINE, PROGRESS
 __all__ = ["main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
+_TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json", "--config-users"}
+"""Locust's options that tell something, and then there is no run."""
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
 _SHOW_HELP = (
     "import sys; from locust.argument_parser import get_parser; from locust.util.load_locustfile import load_locustfile; "
@@ -49,6 +52,8 @@ def main(arguments: list[str]) -> int:
                 return 0
             raise UsageError(f"give a scenario first: a path, or one of {', '.join(scenarios.shipped())}")
         path = scenarios.find(ours.scenario)
+        for form in filter(None, (ours.junit, ours.markdown)):
+            _check_writable(Path(form))
     except UsageError as error:
         print(f"loadkit run: {error}", file=sys.stderr)
         return error.exit_code
@@ -72,6 +77,18 @@ def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str], 
     if not ours.web and not given & {"--loglevel", "-L"}:
         command += ["--loglevel", "WARNING"]
     return command
+
+
+def _check_writable(path: Path) -> None:
+    """Raise UsageError, before a run that would have lasted, where its form could not be written at its end."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def own_port() -> socket.socket:
@@ -157,7 +174,7 @@ class _Parent:
                 self._progress.note(f"loadkit run: ended at once; what was recorded can be read: loadkit report {self._folder}")
             return INTERRUPTED
         if self._folder is None:
-            if code == 0 and not self._ours.web and "--worker" not in self._command:
+            if code == 0 and not self._ours.web and _TELLING.union(("--worker",)).isdisjoint(self._command):
                 print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
                 return VOID
             return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE

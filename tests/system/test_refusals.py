@@ -29,6 +29,8 @@ BAD = [
     (["chatty", "--agents", "999999999999"], "are more than 10000"),
     (["chatty", "--connections", "pool:²"], "neither user, pool:N nor close"),
     (["chatty", "--nosuchoption"], "unrecognized arguments"),
+    (["chatty", "--junit", "."], "cannot be written: it is a folder"),
+    (["chatty", "--markdown", "/proc/nowhere.md"], "/proc/nowhere.md cannot be written: "),
 ]
 
 
@@ -99,3 +101,10 @@ def test_an_inbox_that_demands_hmac_wants_its_key(tmp_path: Path) -> None:
     finally:
         box.stop()
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("option", ["--version", "--show-task-ratio"])
+def test_who_only_asks_is_answered(option: str, sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """Locust tells, and no run is missed."""
+    done = run(tmp_path / "reports", "chatty", option, "--target", str(sandbox.target))
+    assert (done.code, done.folder) == (0, None), done.err
