@@ -24,7 +24,7 @@ from loadkit.lifeline import LIFELINE, PROGRESS
 __all__ = ["main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
-_TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json", "--config-users"}
+_TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json"}
 """Locust's options that tell something, and then there is no run."""
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
 _SHOW_HELP = (
