@@ -74,7 +74,8 @@ def ask(user):
 
 host = sys.argv[1]
 environment = Environment(user_classes=[Plain, Customer], host=host)
-given = {option.name: option.default for option in settings.OPTIONS} | {"host": host, "inbox": "an-inbox", "num_users": None}
+given = {option.name: option.default for option in settings.OPTIONS} | {"host": host, "inbox": "an-inbox"}
+given |= {"num_users": None, "run_time": None}
 wanted = settings.read(types.SimpleNamespace(**given), {"LOADKIT_AGENT_TOKENS": "a-token"})
 before = contexts()
 environment.loadkit = Run(environment, wanted, Look((Profile(1, "secret"),), 1), Place("0123abcd"), agent_class=Agent)
