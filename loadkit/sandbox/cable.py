@@ -158,8 +158,8 @@ class Cable:
         return len(everybody)
 
     def listeners(self, stream: str) -> list[Subscription]:
-        """Return the subscriptions of a stream, one that joined twice twice."""
-        return list(self._streams.get(stream, ()))
+        """Return the subscriptions of a stream that a frame can still be written to, one that joined twice twice."""
+        return [each for each in self._streams.get(stream, ()) if not each.connection.socket.closed]
 
     def strangers(self, session: Session) -> list[Subscription]:
         """Return the subscriptions of customers other than a session's contact, in a stable order."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 
+from loadkit.cable import frames
 from loadkit.sandbox import Sandbox
 from tests.sandbox.client import Customer, Wire, agent_path, ask, reply, staff, truth
 from tests.sandbox.conftest import Make
@@ -189,6 +191,26 @@ def test_exact_faults_wait_for_a_reply_that_can_have_them(make: Make) -> None:
     assert {marker: row["fault"] for marker, row in by_marker(sandbox, 2).items()} == {"away": "no_socket", "here": "duplicate"}
     assert here.wire
     here.wire.close()
+
+
+def test_a_socket_that_is_done_is_not_broken_again(make: Make) -> None:
+    """A closed socket whose peer has not noticed is nobody's: the disconnect drawn for it goes to the next reply that has one."""
+    sandbox = make(faults=["disconnect=1of1"])
+    customer = Customer(sandbox, connected=False)
+    still = websocket.create_connection(sandbox.url.replace("http", "ws", 1) + "/cable", timeout=30)
+    still.recv()
+    still.send(frames.subscribe(frames.room_identifier(customer.contact["pubsub_token"])))
+    eventually(lambda: "confirm_subscription" in still.recv())
+    assert ask(sandbox.control, "POST", "/close").json() == {"closed": 1}
+    assert state(sandbox)["subscriptions"] == 1  # nobody reads the close frame, so TCP is still there
+    reply(sandbox, customer, "after the close")
+    assert state(sandbox)["subscriptions"] == 1
+    wire = customer.connect()
+    reply(sandbox, customer, "on a new one")
+    faults = {marker: row["fault"] for marker, row in by_marker(sandbox, 2).items()}
+    assert faults == {"after the close": "no_socket", "on a new one": "disconnect"}
+    eventually(lambda: wire.ended)
+    still.shutdown()
 
 
 def test_a_deaf_server_looks_healthy(sandbox: Sandbox, customer: Customer) -> None:
