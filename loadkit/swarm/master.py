@@ -33,7 +33,7 @@ FOR_GOOD_US = 50_000_000
 """How long a worker may be silent before it is given up for good."""
 
 SLACK = 45.0
-"""Seconds beyond the drain's bound that a worker may take to say that it is drained: the reading of histories and lists."""
+"""Seconds beyond the drain's bound that a worker may take to say that it is drained: one that was frozen has much to make up for."""
 
 
 class Master:

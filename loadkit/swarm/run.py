@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 import random
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import gevent
-from gevent.pool import Group, Pool
+from gevent.pool import Group
 from locust.env import Environment
 
 from loadkit import clock
@@ -46,8 +46,11 @@ __all__ = ["Run"]
 LISTING_US = 5_000_000
 """How long after it was given up a reply's POST is looked up in the agents' lists while a run lasts."""
 
-LAST_LOOK = 15.0
-"""Seconds that the last reads of histories and lists may take after the drain's bound, each."""
+LAST_READS_US = 10_000_000
+"""How long before the drain's bound the last reads of histories begin, at most; never more than a third of the drain."""
+
+READERS = 10
+"""How many histories are read at once then."""
 
 
 class Run:
@@ -313,32 +316,39 @@ class Run:
         self.recorder.error(BROKEN, name, text)
 
     def drain(self) -> None:
-        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes."""
+        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes; the last reads are within it."""
         stop_us = clock.now_us()
         self.stopping = True
         if self.gate:
             self.gate.close()
         self.desk.close(stop_us)
-        bound_us = stop_us + round(self.settings.drain * 1e6)
-        while clock.now_us() < bound_us:
+        drain_us = round(self.settings.drain * 1e6)
+        last_us, bound_us = min(LAST_READS_US, drain_us // 3), stop_us + drain_us
+        readers = Group()
+        self._settle(stop_us, bound_us - last_us, readers)
+        away = iter([each for each in (*self.customers, *self._leaving) if each.contact is not None and not each.is_open])
+        for _ in range(READERS):
+            readers.spawn(self._read_offline, away).link_exception(self.greenlet_failed)
+        self._settle(stop_us, bound_us - last_us // 3, readers)
+        self.desk.cut()
+        self.listing.last_look(max(0.0, (bound_us - clock.now_us()) / 1e6))
+        self._settle(stop_us, bound_us, readers)
+        readers.kill(block=True, timeout=1)
+
+    def _settle(self, since_us: int, until_us: int, readers: Group) -> None:
+        """Wait until nothing is under way and nothing has come for a moment, or until that time."""
+        while clock.now_us() < until_us:
             self.listing.look_up(clock.now_us())
             self.ledger.tick(clock.now_us())
-            quiet_us = clock.now_us() - max(stop_us, self.ledger.last_seen_us)
-            if not self.desk.sending and not self.desk.errands.asking and not self.ledger.pending_count and quiet_us > 300_000:
-                break
+            busy = self.desk.sending or self.desk.errands.asking or self.ledger.pending_count or len(readers)
+            if not busy and clock.now_us() - max(since_us, self.ledger.last_seen_us) > 300_000:
+                return
             gevent.sleep(0.05)
-        self._read_offline()
-        self.desk.cut()
-        self.listing.last_look(LAST_LOOK)
 
-    def _read_offline(self) -> None:
-        """Let every customer whose cable is down read once, as a reopened app would."""
-        pool = Pool(10)
-        for customer in [*self.customers, *self._leaving]:
-            if customer.contact is not None and not customer.is_open:
-                pool.spawn(self.refetch, customer).link_exception(self.greenlet_failed)
-        pool.join(timeout=LAST_LOOK)
-        pool.kill(block=True, timeout=1)
+    def _read_offline(self, away: Iterator[Customer]) -> None:
+        """Let customers whose cables are down read once, as a reopened app would, one after the other."""
+        for customer in away:
+            self.refetch(customer)
 
     def close(self) -> None:
         """Give every reply that has none its end; what still comes is not looked at. A request that hung until now has failed."""

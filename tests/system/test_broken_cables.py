@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import urllib.request
 from pathlib import Path
 from statistics import median
@@ -128,3 +129,21 @@ def test_what_a_deaf_server_does_not_send_is_lost(sandbox: SandboxProcess, tmp_p
     lost = ends(done, "lost")
     assert lost == {marker for marker, line in sandbox.truth().items() if not line["written"]}
     assert lost
+
+
+def test_the_drain_keeps_its_bound_whatever_hangs(tmp_path: Path) -> None:
+    """The server freezes with requests under way and cables down: histories and lists hang too, and all of it is over with the drain."""
+    box, results, drain = SandboxProcess(tmp_path, "--service", "none"), tmp_path / "reports", 6
+    options = ("-u", "20", "-r", "20", "-t", "6s", "--lost-after", f"{drain}s", "--reconnect", "never", "--quiet")
+    process = start(results, str(RAPID), "--target", str(box.target), *options)
+    try:
+        eventually(lambda: tell(box, "GET", "/state")["subscriptions"] > 20 and has_replies(results), within=40)
+        tell(box, *CUT)
+        box.process.send_signal(signal.SIGSTOP)
+        done = finish(results, process, within=90)
+    finally:
+        box.process.send_signal(signal.SIGCONT)
+        box.stop()
+    assert done.summary["run"]["drain_seconds"] < 2 * drain
+    assert partition_holds(done.summary)
+    assert done.summary["replies"]["undetermined"] > 0  # their POSTs hung, and so did the agents' lists

@@ -14,7 +14,7 @@ STORM = Path(__file__).with_name("storm.py")
 @pytest.mark.parametrize("policy", ["immediate", "never"])
 def test_what_a_broken_cable_swallowed_is_recovered(policy: str, tmp_path: Path) -> None:
     """Twenty customers' sockets are cut in place of a frame: those replies come back over HTTP, at once or at the end of the drain."""
-    box = SandboxProcess(tmp_path, "--service", "none", "--fault", "disconnect=20of1500")
+    box = SandboxProcess(tmp_path, "--service", "none", "--fault", "disconnect=20of400")
     try:
         done = run(
             tmp_path / "reports", str(RAPID), "--target", str(box.target), "-u", "30", "-r", "30", "-t", "8s",
