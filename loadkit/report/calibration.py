@@ -6,6 +6,7 @@ from typing import Any
 
 from loadkit import units
 from loadkit.measure.histogram import QUALITIES
+from loadkit.report import sentences
 
 __all__ = ["ladder_lines", "run_lines"]
 
@@ -53,6 +54,10 @@ def _count_lines(judged: dict[str, Any]) -> list[str]:
         + "; marks: "
         + ", ".join(f"{replies[mark]} {mark.replace('_', ' ')}" for mark in ("duplicate", "out_of_order", "misrouted", "unasked")),
     ]
+    if counts["set_aside"]:
+        lines.append(
+            f"  set aside: {sentences.many(counts['set_aside'], 'line', 'lines')} of the truth, of other runs, other times or people"
+        )
     return lines + [f"  wrong: {example}" for example in counts["examples"][:_MOST_EXAMPLES]]
 
 

@@ -5,6 +5,7 @@ What a truth file cannot tell (the customers' own messages, and what they read o
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,10 @@ AT_ONCE_US = 20_000
 """What a server writes within this of the request, no later message of the customer's can have overtaken."""
 
 BESIDE_US = 1_000_000
-"""How far beyond the run's own stamps another marker's line still belongs to the time of the run."""
+"""How far beyond the run's own stamps a line without a run's marker still belongs to the time of the run."""
+
+STEM = re.compile("lk[0-9a-f]{8}")
+"""What the marker of any run begins with, up to its first hyphen."""
 
 
 @dataclass(slots=True)
@@ -40,7 +44,7 @@ class Counts:
     """How many replies were compared and what was wrong with how many, by the names of WRONGS.
 
     `refused_unseen` are refused replies of which the truth knows nothing: a proxy or a throttle may stand before the server.
-    `set_aside` are lines of the truth that belong to other times or have no marker; `faults` counts what was done on purpose.
+    `set_aside` are lines of the truth that belong to other runs or times or have no marker; `faults` counts what was done on purpose.
     """
 
     compared: int = 0
@@ -116,14 +120,14 @@ def _once(rows: Iterable[Delivery], counts: Counts) -> dict[str, Delivery]:
 
 
 def _membership(rows: Sequence[Delivery]) -> Callable[[Told], bool]:
-    """Return a test of whether a line of the truth belongs to this run: by its marker, or because it happened meanwhile."""
+    """Return a test of whether a line of the truth belongs to this run: by its marker, or because it is no run's and happened meanwhile."""
     stems = {row.marker.partition("-")[0] for row in rows}
     stamps = [at for row in rows for at in (row.sent_us, row.answered_us, row.received_us) if at is not None]
     first, last = min(stamps, default=0) - BESIDE_US, max(stamps, default=0) + BESIDE_US
 
     def belongs(line: Told) -> bool:
-        at = line.moment_us
-        return str(line.marker).partition("-")[0] in stems or at is None or first <= at <= last
+        stem, at = str(line.marker).partition("-")[0], line.moment_us
+        return stem in stems or (not STEM.fullmatch(stem) and (at is None or first <= at <= last))
 
     return belongs
 

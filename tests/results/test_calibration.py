@@ -95,25 +95,27 @@ def test_a_missing_a_doubled_and_a_foreign_reply_are_found(tmp_path: Path) -> No
     """Each is counted once, under its own name, and named."""
     folder = made(tmp_path / "run")
     lines = told(folder)
-    tell(folder, [*lines[1:], lines[5], lines[7] | {"marker": "lk12345678-0-r1"}])
+    tell(folder, [*lines[1:], lines[5], lines[7] | {"marker": "somebody-else"}])
     found = judged(folder)
     assert found["counts"]["wrong"] == {"missing": 1, "foreign": 1, "twice": 1, "message_id": 0, "end": 0, "marks": 0}
     assert {reason["name"] for reason in found["reasons"]} == {"counts.missing", "counts.foreign", "counts.twice"}
     assert {example.split(":")[0].split(",")[0] for example in found["counts"]["examples"]} == {
         lines[0]["marker"],
         lines[5]["marker"],
-        "lk12345678-0-r1",
+        "somebody-else",
     }
 
 
-def test_lines_of_other_times_and_of_people_are_set_aside(tmp_path: Path) -> None:
-    """A truth file may go on over many runs, and people may reply on the same server; a reply with our marker is ours at any time."""
+def test_lines_of_other_runs_and_times_and_of_people_are_set_aside(tmp_path: Path) -> None:
+    """A truth file may tell of many runs, also at one time, and of people; a reply with our marker is ours at any time."""
     folder = made(tmp_path / "run")
     lines = told(folder)
     old = {"written": [{"unix_us": lines[0]["written"][0]["unix_us"] - 3600 * S}]}
-    tell(folder, [*lines, {"marker": "lk12345678-0-r1"} | old, {"marker": None, "written": []}, {"marker": 5, "written": []}])
+    beside = lines[7] | {"marker": "lk12345678-0-r1"}
+    tell(folder, [*lines, beside, {"marker": "somebody-else"} | old, {"marker": None, "written": []}])
     assert judged(folder)["trustworthy"]
     assert judged(folder)["counts"]["set_aside"] == 3
+    assert "  set aside: 3 lines of the truth, of other runs, other times or people" in run_lines(judged(folder))
     tell(folder, [*lines, {"marker": f"{RUN}-r999"} | old])
     assert names(folder) == {"counts.foreign"}
 
