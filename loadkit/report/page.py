@@ -37,7 +37,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         places=PLACES,
         charts=charts(run, summary),
         ends=_ends(summary),
-        desk={name: summary["counters"].get(f"desk.{name}", 0) for name in ("taken", "cancelled", "unpicked", "unsent")},
+        desk=_desk(summary),
         marks={mark: summary["replies"][mark] for mark in MARKS},
         arrivals=arrivals.sums(summary),
         storm=storm.table(run, summary),
@@ -47,6 +47,13 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         tables=_tables(run, summary),
         plotly=Markup(get_plotlyjs()),
     )
+
+
+def _desk(summary: dict[str, Any]) -> dict[str, int]:
+    """Return what became of the questions that came to the desk; of `unknown` ones nobody can tell, as their process died."""
+    desk = {name: summary["counters"].get(f"desk.{name}", 0) for name in ("taken", "cancelled", "unpicked", "unsent")}
+    told = summary["replies"]["attempted"] + desk["cancelled"] + desk["unpicked"] + desk["unsent"]
+    return desk | {"unknown": max(0, desk["taken"] - told)}
 
 
 def _ends(summary: dict[str, Any]) -> list[tuple[str, int, float]]:

@@ -93,18 +93,25 @@ def _numbers(summary: dict[str, Any], name: str) -> tuple[str, ...]:
 def trust(summary: dict[str, Any]) -> str:
     """Return how far the inferred moments can be believed, in whole sentences; empty where no reply came."""
     clock, delivery = summary["server_clock"], summary["metrics"]["reply.delivery"]
-    unplaced = delivery["count"] - clock["replies"]
     if not delivery["count"]:
         return ""
-    if unplaced and not clock["contradicted"]:
-        why = "their frames do not tell when they were saved."
-    else:
-        why = "their moments of saving contradict those of others: the server has more than one clock, or it was set."
-    left_out = f"The stages of {sentences.many(unplaced, 'reply', 'replies')} cannot be told: {why}" if unplaced else ""
-    if not clock["replies"]:
-        return left_out
-    smallest_ms = min(row["p50_ms"] for row in summary["stages"] if row["basis"] == "inferred")
-    return " ".join(filter(None, (_inferred(clock, smallest_ms), left_out)))
+    odd = clock["contradicted"]
+    untold = delivery["count"] - clock["replies"] - odd
+    died = any(worker["state"] == "lost" for worker in summary["workers"])
+    why = "the process that saw them died before it had reckoned them." if died else "their frames do not tell when they were saved."
+    left_out = [
+        _left_out(odd, "their moments of saving contradict those of others: the server has more than one clock, or it was set."),
+        _left_out(untold, why),
+    ]
+    inferred = []
+    if clock["replies"]:
+        smallest_ms = min(row["p50_ms"] for row in summary["stages"] if row["basis"] == "inferred")
+        inferred.append(_inferred(clock, smallest_ms))
+    return " ".join(filter(None, inferred + left_out))
+
+
+def _left_out(n: int, why: str) -> str:
+    return f"The stages of {sentences.many(n, 'reply', 'replies')} cannot be told: {why}" if n > 0 else ""
 
 
 def _inferred(clock: dict[str, Any], smallest_ms: float) -> str:

@@ -91,7 +91,8 @@ def _doubtful_workers(totals: Totals, end: End | None) -> list[tuple[str, str]]:
         name, mine = f"worker {worker.worker} ({worker.name})", totals.workers.get(worker.worker)
         if worker.state == "lost":
             flight = f"replies in flight there, now undetermined: {mine.open}" if mine else "it had reported nothing"
-            doubts.append(("workers.lost", f"{name} was lost at {worker.since}: {worker.reason}; {flight}"))
+            after = "what it did after its last report is counted nowhere"
+            doubts.append(("workers.lost", f"{name} was lost at {worker.since}: {worker.reason}; {flight}; {after}"))
         if worker.state == "unable":
             doubts.append(("workers.unable", f"{name} {worker.reason}"))
         doubts += [("workers.silent", f"{name} was silent {silence} and came back") for silence in worker.silences]

@@ -163,6 +163,14 @@ def test_a_crashed_run_is_void_and_counts_what_it_left_open(made):
     assert f"Not drawn: {it.run.undecided}" in document.by_id("ends-over-time").all("figcaption")[0].text
 
 
+def test_questions_that_a_dead_process_took_with_it_are_told(made):
+    """What came to the desk adds up: answered, cancelled, not picked up, and of the others nothing is known."""
+    it = made(build.CRASHED)
+    told = it.summary | {"counters": it.summary["counters"] | {"desk.taken": it.summary["replies"]["attempted"] + 3, "desk.cancelled": 1}}
+    assert "of 2 nothing more is known, as a process died" in parse(page.render(it.run, told)).by_id("headline").text
+    assert "nothing more is known" not in made(build.HEALTHY).html
+
+
 def test_a_suspect_run_shows_the_doubt_with_its_limit(made):
     """The state, the reason and the limit it was held against, the run's own limit rather than the default."""
     document = parse(made(build.SUSPECT).html)

@@ -50,6 +50,16 @@ def test_a_run_without_moments_of_saving_says_so(made):
     assert "a reply on average" not in text(it.run, it.summary)
 
 
+def test_a_process_that_died_is_why_its_replies_have_no_stages(made):
+    """What is reckoned half a minute later is lost with its process, and no server is blamed for that; contradictions are told apart."""
+    it = made(build.CRASHED)
+    came, placed = it.summary["metrics"]["reply.delivery"]["count"], it.summary["server_clock"]["replies"]
+    assert f"The stages of {came - placed} replies cannot be told: the process that saw them died" in stages.trust(it.summary)
+    told = stages.trust(it.summary | {"server_clock": it.summary["server_clock"] | {"contradicted": 1}})
+    assert "The stages of 1 reply cannot be told: their moments of saving contradict" in told
+    assert f"The stages of {came - placed - 1} replies cannot be told: the process" in told
+
+
 def test_too_few_placed_replies_are_not_added_up(made):
     """Where a twentieth of the replies could not be placed, the means are of different replies: no bar, and a sentence says why."""
     run = made(build.HEALTHY).run

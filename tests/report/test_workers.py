@@ -72,6 +72,7 @@ def test_a_lost_worker_is_a_doubt_at_the_top(made):
     doubts = next(table for table in parse(it.html).all("table") if table.all("th")[0].text == "doubt")
     first, second = doubts.rows()
     assert first[0].startswith(LOST)
+    assert "what it did after its last report is counted nowhere" in first[0]
     assert first[1:] == ["–", "–"]
     assert second[2] == "0.1 %"
 
