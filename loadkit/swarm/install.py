@@ -94,6 +94,7 @@ class _Kit:
     def init(self, environment: Environment, runner: Any, web_ui: Any, **_: Any) -> None:
         """Check everything that was given and look at the target once, before any load; what is wrong ends Locust with exit code 2."""
         options: Any = environment.parsed_options
+        patches.interrupt_main_alone()
         # Registered after Locust's own, it is called before it: there is still a master to tell, and a run to stop.
         environment.events.quitting.add_listener(self.leaving)  # type: ignore[no-untyped-call]
         if isinstance(runner, WorkerRunner):

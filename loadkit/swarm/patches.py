@@ -9,9 +9,11 @@ import functools
 import logging
 import resource
 import select
+import signal
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.monkey import get_original
 from geventhttpclient.connectionpool import ConnectionPool
 from locust import argument_parser
@@ -26,6 +28,7 @@ from loadkit.swarm.unusable import end_unusable
 __all__ = [
     "apply",
     "forget_old_seconds",
+    "interrupt_main_alone",
     "keep_alive_past_1023_files",
     "raise_open_files",
     "spawn_without_parsing",
@@ -110,6 +113,17 @@ def _or_unusable(make: Callable[..., None]) -> Callable[..., None]:
             end_unusable(UsageError(f"cannot listen for workers on {master_bind_host}:{master_bind_port}: {error}"))
 
     return make_or_end
+
+
+def interrupt_main_alone() -> None:
+    """Let Ctrl-C be raised where Locust waits for it, in the main greenlet.
+
+    Python raises it in whichever greenlet runs: on a busy generator that is a customer or an agent in the middle of a request. A process
+    that was started deaf to it stays so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        hub = gevent.get_hub()
+        gevent.signal_handler(signal.SIGINT, hub.loop.run_callback, hub.parent.throw, KeyboardInterrupt)
 
 
 def forget_old_seconds(stats: Any) -> None:

@@ -292,3 +292,46 @@ with socket.create_server(("127.0.0.1", 0)) as taken:
 def test_a_master_that_cannot_listen_ends_instead_of_raising() -> None:
     """Locust's main lets its error through, and then waits for the workers that it forked; the sentence and the end are system-tested."""
     assert run(PORT_IN_USE).split() == ["RPCError", "SystemExit"]
+
+
+# A greenlet that is busy when Ctrl-C comes, and a main that waits for it.
+INTERRUPT = """
+import os, signal, sys
+import gevent
+import locust
+from loadkit.swarm import patches
+
+def busy():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100_000):
+            pass
+        gevent.sleep(1)
+    except KeyboardInterrupt:
+        print("in the middle of something")
+
+signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1] == "deaf" else signal.default_int_handler)
+if sys.argv[1] != "bare":
+    patches.interrupt_main_alone()
+gevent.get_hub().exception_stream = None
+try:
+    gevent.spawn(busy).join()
+    print("not at all")
+except KeyboardInterrupt:
+    print("where it is waited for")
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("bare", ["in the middle of something", "not at all"]),
+        ("guarded", ["where it is waited for"]),
+        ("deaf", ["not at all"]),
+    ],
+)
+def test_ctrl_c_ends_no_request(how: str, told: list[str]) -> None:
+    """Python interrupts whichever greenlet runs; guarded, only main, and a process that was started deaf to Ctrl-C stays deaf."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPT, how], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == told
