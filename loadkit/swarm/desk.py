@@ -78,7 +78,7 @@ class Desk:
         self._of: dict[Customer, set[Question]] = {}
         self._holding: dict[Agent, tuple[Question, gevent.Greenlet]] = {}
         self._sending = Group()
-        self._closed = False
+        self._closed = self._is_over = False
         self.agents = agents
         self.errands = Errands(agents, recorder=recorder, exchanges=exchanges, on_failure=on_failure)
 
@@ -92,6 +92,8 @@ class Desk:
     def settle(self, question: Question, *, taken: bool, refused: bool = False) -> None:
         """Note how the customer's request ended: taken, refused, or without an answer. One that was shown is answered in any case."""
         question.settled = True
+        if self._is_over:
+            return
         if taken:
             question.posted_us = clock.now_us()
             self._recorder.count("question.asked")
@@ -126,7 +128,7 @@ class Desk:
     def _take(self, question: Question, seen_us: int) -> None:
         question.seen_us = seen_us
         self._recorder.count("desk.taken")
-        if self._closed:
+        if self._closed or question.forgotten:
             self._leave_unpicked(question)
             return
         self._waiting.append(question)
@@ -258,18 +260,22 @@ class Desk:
         return len(self._waiting) - self._stale
 
     @property
-    def sending(self) -> int:
-        """How many replies are due, or will be before the stop, and are not yet answered."""
-        return len(self._sending) + (len(self._holding) if self._closed else 0)
+    def is_busy(self) -> bool:
+        """Whether a drain has to wait: for a reply that is due, or will be, for an errand, or for a question to be shown or unseen."""
+        expecting = any(question.posted_us is not None for question in self._expected.values())
+        return bool(self._sending or (self._closed and self._holding) or self.errands.asking or expecting)
+
+    def give_up(self) -> None:
+        """Count as unseen what no agent's cable has shown until now: nothing more is looked at."""
+        self.tick(clock.now_us() + self._deadline_us)
+        self._is_over = True
 
     def forget(self, customer: Customer) -> None:
-        """Forget the questions of a customer who leaves, those that no agent has picked up."""
+        """Let no agent pick up the questions of a customer who leaves; those not seen yet are still expected, to be accounted for."""
         for question in list(self._of.get(customer, ())):
-            self._expected.pop(str(question.marker), None)
-            if question.seen_us is None:
-                self._release(question)
-            else:
-                question.forgotten = True
+            question.forgotten = question.settled = True  # whoever leaves has no request under way
+            if question.seen_us is not None:
+                self._expected.pop(str(question.marker), None)
                 self._stale += 1
                 self._leave_unpicked(question)
 

@@ -44,10 +44,13 @@ from loadkit.workload.persona import Personas, Pools
 __all__ = ["Run"]
 
 LISTING_US = 5_000_000
-"""How long after it was given up a reply's POST is looked up in the agents' lists while a run lasts."""
+"""How long after it was given up a reply's POST is looked up in the agents' lists: the server may still be saving it."""
 
 LAST_READS_US = 10_000_000
 """How long before the drain's bound the last reads of histories begin, at most; never more than a third of the drain."""
+
+QUIET_US = 300_000
+"""How long nothing may have come before nothing more is expected to: copies follow soon."""
 
 READERS = 10
 """How many histories are read at once then."""
@@ -338,10 +341,10 @@ class Run:
     def _settle(self, since_us: int, until_us: int, readers: Group) -> None:
         """Wait until nothing is under way and nothing has come for a moment, or until that time."""
         while clock.now_us() < until_us:
-            self.listing.look_up(clock.now_us())
+            self.listing.look_up(clock.now_us() - LISTING_US)
             self.ledger.tick(clock.now_us())
-            busy = self.desk.sending or self.desk.errands.asking or self.ledger.pending_count or len(readers)
-            if not busy and clock.now_us() - max(since_us, self.ledger.last_seen_us) > 300_000:
+            quiet_us = clock.now_us() - max(since_us, self.ledger.last_seen_us)
+            if quiet_us > QUIET_US and not (self.desk.is_busy or self.ledger.pending_count or len(readers)):
                 return
             gevent.sleep(0.05)
 
@@ -354,6 +357,7 @@ class Run:
         """Give every reply that has none its end; what still comes is not looked at. A request that hung until now has failed."""
         if self.gate:
             self.gate.settle()
+        self.desk.give_up()
         self.exchanges.give_up(clock.now_us() - self.ledger.deadline_us)
         away = sum(len(customer.cables) - customer.open_cables for customer in [*self.customers, *self._leaving])
         if away:

@@ -115,10 +115,11 @@ def partition_holds(summary: dict[str, Any]) -> bool:
 
 
 def desk_adds_up(summary: dict[str, Any]) -> bool:
-    """Whether every question that came to the desk was answered, cancelled, never picked up or never sent."""
+    """Whether every question was seen or not, and then answered, cancelled, never picked up or never sent."""
     counters = summary["counters"]
     rest = sum(counters[f"desk.{name}"] for name in ("cancelled", "unpicked", "unsent"))
-    return counters["desk.taken"] == summary["replies"]["attempted"] + rest
+    shown = summary["metrics"]["question.delivery"]["count"] + counters["question.unseen"]
+    return counters["question.asked"] <= counters["desk.taken"] == shown == summary["replies"]["attempted"] + rest
 
 
 def child_of(pid: int) -> int:

@@ -82,10 +82,13 @@ class Room:
         """Stop as a run does: close, let go out what is due, cut the rest; then hold that the desk's account is even."""
         self.desk.close(clock.now_us())
         until = clock.now() + patience
-        while self.desk.sending and clock.now() < until:
+        while self.desk.is_busy and clock.now() < until:
+            self.desk.tick(clock.now_us())
             gevent.sleep(0.01)
         self.desk.cut()
+        self.desk.give_up()
         self.desk.end()
         assert not self.failures
         assert self.counted("desk.taken") == sum(map(self.counted, LEFT)), self.counters
+        assert self.counted("desk.taken") >= self.counted("question.asked"), self.counters
         assert self.desk.waiting == 0

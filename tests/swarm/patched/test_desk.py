@@ -40,7 +40,7 @@ def test_a_question_is_answered_once_however_many_agents_see_it(room: Make, api:
     for _ in range(3):
         one.show(question)
     eventually(lambda: api.posted)
-    eventually(lambda: not one.desk.sending)
+    eventually(lambda: not one.desk.is_busy)
     assert api.posted == [str(question.marker.reply)]
     assert (one.counted("desk.taken"), one.counted("reply.attempted"), one.counted("question.unseen")) == (1, 1, 0)
     assert question.customer.owed == 0
@@ -93,7 +93,7 @@ def test_an_unseen_question_is_handed_over_once_and_then(room: Make, api: AgentA
     assert question.seen_us == handed_us
     one.show(question)
     eventually(lambda: api.posted)
-    eventually(lambda: not one.desk.sending)
+    eventually(lambda: not one.desk.is_busy)
     assert api.posted == [str(question.marker.reply)]
     assert (one.counted("question.unseen"), one.counted("desk.taken")) == (1, 1)
     one.desk.tick(handed_us + 100 * DEADLINE_US)
@@ -117,27 +117,29 @@ def test_a_question_that_was_not_taken_is_not_waited_for(room: Make, api: AgentA
 
 
 def test_a_leaving_customers_questions_are_forgotten(room: Make, api: AgentApi) -> None:
-    """Those that wait are `unpicked` and wait no more, those that nobody has seen are nothing, one that is picked up stays."""
+    """Those that wait are `unpicked` and wait no more, those that nobody has seen yet will be, one that is picked up stays."""
     one = room(Slow)
     ann, bob = one.customer(), one.customer()
     questions = [one.ask(who) for who in (ann, ann, bob, ann, bob)]
     for question in questions:
         one.show(question)
-    unseen = one.ask(ann)
+    late, unseen = one.ask(ann), one.ask(ann)
     assert (one.desk.waiting, ann.owed) == (4, 1)
     one.desk.forget(ann)
     one.desk.forget(ann)
     assert (one.desk.waiting, ann.owed, one.counted("desk.unpicked")) == (2, 1, 2)
+    one.show(late)
+    assert (one.desk.waiting, one.counted("desk.taken"), one.counted("question.unseen")) == (2, 6, 0)
     one.desk.tick(clock.now_us() + 100 * DEADLINE_US)
     one.show(unseen)
-    assert (one.desk.waiting, one.counted("desk.taken"), one.counted("question.unseen")) == (2, 5, 0)
+    assert (one.desk.waiting, one.counted("desk.taken"), one.counted("question.unseen")) == (2, 7, 1)
     one.desk.forget(bob)
-    assert (one.desk.waiting, one.counted("desk.unpicked")) == (0, 4)
+    assert (one.desk.waiting, one.counted("desk.unpicked")) == (0, 6)
     more = one.ask(bob)
     one.show(more)
     assert one.desk.waiting == 1
     one.end()
-    assert (one.counted("desk.cancelled"), one.counted("desk.unpicked"), ann.owed) == (1, 5, 0)
+    assert (one.counted("desk.cancelled"), one.counted("desk.unpicked"), ann.owed) == (1, 7, 0)
     assert api.posted == []
 
 
@@ -168,7 +170,7 @@ def test_after_the_stop_nothing_is_picked_up(room: Make, api: AgentApi) -> None:
         one.show(question)
     one.desk.close(clock.now_us())
     one.show(questions[4])
-    assert one.desk.sending == 0
+    assert not one.desk.is_busy
     one.end()
     assert {name: one.counted(name) for name in LEFT} == {
         "reply.attempted": 0,
@@ -217,7 +219,7 @@ def test_a_copy_is_owed_where_the_customer_was_when_the_reply_left(room: Make, a
     eventually(lambda: api.posted)
     question.customer.sessions.append(Session(question.customer, "late"))
     gate.set()
-    eventually(lambda: not one.desk.sending)
+    eventually(lambda: not one.desk.is_busy)
     one.ledger.seen(str(question.marker.reply), question.customer.key, 1, clock.now_us(), "exact")
     assert (one.counted("copies.owed"), one.ledger.pending_count) == (1, 1)
     one.ledger.seen(str(question.marker.reply), "early", 1, clock.now_us(), "exact")

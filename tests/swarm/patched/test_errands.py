@@ -141,7 +141,7 @@ def test_the_reply_itself_may_be_a_form_or_a_survey(room: Make, api: AgentApi) -
     for agents in (Asking, Polling):
         one = room(agents)
         one.show(one.ask())
-        eventually(lambda one=one: one.counted("reply.attempted") == 1 and not one.desk.sending)
+        eventually(lambda one=one: one.counted("reply.attempted") == 1 and not one.desk.is_busy)
     assert [body["content_type"] for body in taken] == ["input_select", "input_csat"]
     assert [item["title"] for item in taken[0]["content_attributes"]["items"]] == ["A", "B"]  # type: ignore[index]
     assert len(api.posted) == 2
