@@ -10,7 +10,7 @@ from loadkit import units
 from loadkit.measure import validity
 from loadkit.measure.metrics import find
 from loadkit.report.drawing import ms_text
-from loadkit.report.sentences import is_void, limit_text, margin_text, value_text
+from loadkit.report.sentences import is_void, limit_text, margin_text, untimed, value_text
 from loadkit.report.spread import LEGS
 from loadkit.results.reader import Run
 
@@ -65,9 +65,9 @@ def reasons(summary: dict[str, Any]) -> Table:
 
 
 def headline(summary: dict[str, Any]) -> Table:
-    """Return response above delivery."""
-    names = ("response", "delivery")
-    return Table(("", *_PERCENTILES), "lrrrrr", [(name, *_percentiles(summary, f"reply.{name}")) for name in names])
+    """Return response above delivery, and how many replies neither of them counts."""
+    rows = [(name, *_percentiles(summary, f"reply.{name}")) for name in ("response", "delivery")]
+    return Table(("", *_PERCENTILES), "lrrrrr", rows, untimed(summary))
 
 
 def legs(summary: dict[str, Any]) -> Table:
