@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 
 __all__ = [
-    "SHORTAGE",
     "AnswerError",
     "LoadkitError",
     "LocalProtocolError",
@@ -34,9 +33,6 @@ __all__ = [
     "UsageError",
 ]
 
-
-SHORTAGE = "shortage"
-"""The kind of what failed for want of a descriptor, a port or memory of the generator's own: the target had no part in it."""
 
 _OWN = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
@@ -88,14 +84,17 @@ class RemoteProtocolError(ProtocolError):
 class TransportError(LoadkitError):
     """No answer came. `kind` is `unreachable` or `shortage` (no byte could be sent), `timeout` or `cut` (bytes had left)."""
 
+    SHORTAGE = "shortage"
+    """The kind of what failed for want of a descriptor, a port or memory of the generator's own: the target had no part in it."""
+
     def __init__(self, kind: str, text: str = "") -> None:
         super().__init__(text or kind)
         self.kind = kind
 
-    @staticmethod
-    def of_opening(error: object) -> str:
+    @classmethod
+    def of_opening(cls, error: object) -> str:
         """Return the kind of a connection that could not be opened: `shortage` where that was the generator's own doing."""
-        return SHORTAGE if getattr(error, "errno", None) in _OWN else "unreachable"
+        return cls.SHORTAGE if getattr(error, "errno", None) in _OWN else "unreachable"
 
 
 class AnswerError(LoadkitError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loadkit import units
-from loadkit.errors import SHORTAGE, SettingsError
+from loadkit.errors import SettingsError, TransportError
 from loadkit.measure.recorder import Totals
 from loadkit.measure.threshold import UNDETERMINED_LIMIT
 
@@ -106,7 +106,7 @@ def _dropped_share(totals: Totals) -> float:
 def _missing_share(totals: Totals) -> float:
     """Return the share of the wanted cables that were not open, 0 unless the generator itself was short of what opens one."""
     wanted, missing = (totals.counters.get(f"cable.{name}_seconds", 0) for name in ("wanted", "missing"))
-    own = any(kind.endswith(SHORTAGE) for kind, _ in totals.errors)
+    own = any(kind.endswith(TransportError.SHORTAGE) for kind, _ in totals.errors)
     return missing / wanted if wanted and own else 0.0
 
 

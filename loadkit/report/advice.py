@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadkit import units
-from loadkit.errors import SHORTAGE
+from loadkit.errors import TransportError
 from loadkit.measure.recorder import KNOWN_DEFECT
 from loadkit.report import stages
 from loadkit.report.outage import Outage, outage, reason_of, silence
@@ -124,7 +124,7 @@ def _missed(found: Outage) -> str:
 
 
 def _shortage(facts: _Facts) -> Hint | None:
-    rows = [row for row in facts.summary["errors"] if row["kind"].endswith(SHORTAGE)]
+    rows = [row for row in facts.summary["errors"] if row["kind"].endswith(TransportError.SHORTAGE)]
     if not rows:
         return None
     opened = many(sum(row["count"] for row in rows), "connection", "connections")
