@@ -9,13 +9,15 @@
     ├── ProtocolError
     │   ├── LocalProtocolError         we broke the protocol: a bug of ours
     │   └── RemoteProtocolError        they did: named, counted, never a crash
-    ├── TransportError                 no answer: unreachable, timeout, cut
+    ├── TransportError                 no answer: unreachable, shortage, timeout, cut
     └── AnswerError                    an answer that refuses: status and kind
 
 A slow or failing target is data, not an exception: these are raised at the edge where the thing happens and counted by the caller.
 """
 
 from __future__ import annotations
+
+import errno
 
 __all__ = [
     "AnswerError",
@@ -30,6 +32,9 @@ __all__ = [
     "TransportError",
     "UsageError",
 ]
+
+
+_OWN = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
 
 class LoadkitError(Exception):
@@ -77,11 +82,19 @@ class RemoteProtocolError(ProtocolError):
 
 
 class TransportError(LoadkitError):
-    """No answer came. `kind` is `unreachable` (no byte could be sent), `timeout` or `cut` (bytes had left)."""
+    """No answer came. `kind` is `unreachable` or `shortage` (no byte could be sent), `timeout` or `cut` (bytes had left)."""
+
+    SHORTAGE = "shortage"
+    """The kind of what failed for want of a descriptor, a port or memory of the generator's own: the target had no part in it."""
 
     def __init__(self, kind: str, text: str = "") -> None:
         super().__init__(text or kind)
         self.kind = kind
+
+    @classmethod
+    def of_opening(cls, error: object) -> str:
+        """Return the kind of a connection that could not be opened: `shortage` where that was the generator's own doing."""
+        return cls.SHORTAGE if getattr(error, "errno", None) in _OWN else "unreachable"
 
 
 class AnswerError(LoadkitError):

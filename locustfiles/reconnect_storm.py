@@ -27,5 +27,4 @@ install(
     agents=Support,
     cut_cables=["30s"],
     thresholds=["cable.reconnect p(95) < 10s", "cable.away count == 0", "reply.lost rate < 0.1%", "reply.misrouted count == 0"],
-    validity={"cable.missing": "50%"},  # missing cables are the point here
 )

@@ -101,6 +101,7 @@ def test_the_scenario_runs(block: str, tmp_path: Path) -> None:
         box.stop()
     assert done.summary["replies"]["on_time"] > 0
     assert done.code in (0, 3), done.err
+    assert {"text": "reply.misrouted count == 0", "passed": True, "value": 0, "unit": ""} in done.summary["thresholds"]
 
 
 def test_the_make_targets_exist() -> None:

@@ -138,7 +138,7 @@ class Cable:
     def open(self) -> None:
         """Block this greenlet until the subscription is confirmed.
 
-        Raises TransportError (`unreachable`, `timeout`, `cut`, `unconfirmed`), AnswerError for any answer but 101,
+        Raises TransportError (`unreachable`, `shortage`, `timeout`, `cut`, `unconfirmed`), AnswerError for any answer but 101,
         RemoteProtocolError (`bad_handshake`, `rejected`, …); then nothing is left behind, and it may be tried again.
         """
         if self._wanted:

@@ -68,9 +68,9 @@ def reach(
     """Return a connected socket, in TLS where the endpoint wants it, and when its connecting began (µs): after the name was resolved.
 
     `sockets` is the module that makes it, the standard one or gevent's; `options` are set before it connects. Raises
-    TransportError (`unreachable`): no byte of ours has left then.
+    TransportError (`unreachable`, `shortage`): no byte of ours has left then.
     """
-    problem = "no address"
+    kind, problem = "unreachable", "no address"
     try:
         for family, kind, proto, _, address in sockets.getaddrinfo(endpoint.host, endpoint.port, 0, SOCK_STREAM):
             sock, began_us = sockets.socket(family, kind, proto), now_us()
@@ -84,13 +84,13 @@ def reach(
                 return sock, began_us
             except OSError as error:
                 sock.close()
-                problem = _problem(error)
+                kind, problem = TransportError.of_opening(error), _problem(error)
             except BaseException:
                 sock.close()
                 raise
     except (OSError, UnicodeError) as error:
-        problem = _problem(error)
-    raise TransportError("unreachable", f"cannot connect to {endpoint.host} port {endpoint.port}: {problem}")
+        kind, problem = TransportError.of_opening(error), _problem(error)
+    raise TransportError(kind, f"cannot connect to {endpoint.host} port {endpoint.port}: {problem}")
 
 
 def _problem(error: OSError | UnicodeError) -> str:

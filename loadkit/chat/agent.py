@@ -95,8 +95,8 @@ class AgentClient:
         """Post a public message that carries a marker, and return the answer, whatever its status.
 
         `items` are what a form (`input_select`) lets the customer choose from. `sending` is called with the *sent* stamp on the line
-        before the bytes leave a connection that is already ours. Raises TransportError: `unreachable` before `sending` was called,
-        `timeout` or `cut` after.
+        before the bytes leave a connection that is already ours. Raises TransportError: `unreachable` or `shortage` before `sending` was
+        called, `timeout` or `cut` after.
         """
         body: dict[str, Any] = {"content": content, "message_type": "outgoing", "private": False, "echo_id": marker, "source_id": marker}
         if content_type != "text":

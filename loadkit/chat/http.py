@@ -38,7 +38,7 @@ class Connection:
         self._sock: socket.socket | None = None
 
     def open(self) -> None:
-        """Have a live connection: an idle one that the peer has closed is replaced. Raises TransportError (`unreachable`)."""
+        """Have a live connection: an idle one that the peer has closed is replaced. Raises TransportError (`unreachable`, `shortage`)."""
         if self._sock is not None and not self._is_alive(self._sock):
             self.close()
         if self._sock is not None:
@@ -49,7 +49,8 @@ class Connection:
             self._sock = self._ssl.wrap_socket(sock, server_hostname=self._name) if self._ssl else sock
             self._sock.settimeout(self._timeout)
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA cannot spell
-            raise TransportError("unreachable", f"{self._netloc} cannot be reached: {_reason(error)}") from None
+            kind, text = TransportError.of_opening(error), f"{self._netloc} cannot be reached: {_reason(error)}"
+            raise TransportError(kind, text) from None
 
     @staticmethod
     def _is_alive(sock: socket.socket) -> bool:

@@ -62,6 +62,8 @@ class Progress:
     @staticmethod
     def closing(summary: dict[str, Any], folder: Path) -> str:
         """Return the closing summary of a run."""
+        from loadkit.report.sentences import untimed
+
         replies, response = summary["replies"], summary["metrics"]["reply.response"]
         delivery = summary["metrics"]["reply.delivery"]
         seconds = summary["run"]["seconds"]
@@ -74,6 +76,7 @@ class Progress:
             f"{replies['undetermined']} undetermined{rate}",
             "response (from due):  " + _percentiles(response),
             "delivery (from sent): " + _percentiles(delivery),
+            *([f"  {left_out}"] if (left_out := untimed(summary)) else []),
         ]
         for threshold in summary["thresholds"]:
             lines.append(f"  {'ok  ' if threshold['passed'] else 'FAIL'} {threshold['text']}  ({_value(threshold)})")

@@ -301,6 +301,10 @@ class Ledger:
         reply.end = end
         if end is not None:
             count(_COUNTERS[end])
+        unread = end == "undetermined" and reply.message_id is None
+        if unread != reply.unread:
+            count("reply.unread", 1 if unread else -1)
+            reply.unread = unread
         if end == "refused":
             reply.refused_as = reply.refusal
             count(f"reply.refused.{reply.refused_as}")

@@ -68,6 +68,7 @@ COUNTERS = _metrics(
     reply__accepted="replies the server took: attempted less refused",
     **{f"reply__{mark}": f"replies marked {mark.replace('_', ' ')}" for mark in MARKS},
     reply__stray="frames with a reply's marker that nobody here expects (any more)",
+    reply__unread="undetermined replies whose POST got no answer, and the agent's message list that would tell could not be read",
     copies__owed="further copies of accepted replies that a verified contact's other sessions were owed",
     copies__seen="further copies of accepted replies that a verified contact's other sessions saw",
     copies__missing="further copies that were owed and not seen: owed less seen",

@@ -47,6 +47,7 @@ class Reply:
         "subscription",
         "unanswered",
         "undecided",
+        "unread",
         "worker",
     )
 
@@ -84,6 +85,8 @@ class Reply:
         self.refused_as = ""
         self.unanswered = False
         self.undecided = False
+        self.unread = False
+        """Whether it is counted as undetermined for want of a readable list."""
         self.awaited = False
         self.refetched = False
         self.refetched_ids: set[int] | None = None

@@ -1,6 +1,7 @@
 """Can this run be believed? The generator's own troubles, held against limits: valid, suspect or void.
 
-A slow target never makes a run suspect; a generator that could not keep up, or a run that measured nothing, does.
+A slow target never makes a run suspect, nor does one that refuses or breaks connections; a generator that could not keep up, or a run
+that measured nothing, does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from loadkit import units
-from loadkit.errors import SettingsError
+from loadkit.errors import SettingsError, TransportError
 from loadkit.measure.recorder import Totals
 from loadkit.measure.threshold import UNDETERMINED_LIMIT
 
@@ -102,6 +103,13 @@ def _dropped_share(totals: Totals) -> float:
     return dropped / offered if offered else 0.0
 
 
+def _missing_share(totals: Totals) -> float:
+    """Return the share of the wanted cables that were not open, 0 unless the generator itself was short of what opens one."""
+    wanted, missing = (totals.counters.get(f"cable.{name}_seconds", 0) for name in ("wanted", "missing"))
+    own = any(kind.endswith(TransportError.SHORTAGE) for kind, _ in totals.errors)
+    return missing / wanted if wanted and own else 0.0
+
+
 def _p99_s(totals: Totals, name: str) -> float:
     return (totals.histogram(name).percentile(99) or 0) / 1e6
 
@@ -126,7 +134,6 @@ def _share(totals: Totals, part: str, rest: str) -> float:
 def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
     lag = totals.histogram("generator.lag")
     response = totals.histogram("reply.response")
-    wanted, missing = totals.counters.get("cable.wanted_seconds", 0), totals.counters.get("cable.missing_seconds", 0)
     asked, dead = (
         totals.counters.get("customers.wanted_seconds", 0),
         totals.counters.get("customers.missing_seconds", 0),
@@ -142,7 +149,7 @@ def _suspect(totals: Totals, limits: Mapping[str, float]) -> list[Reason]:
             "frames waited {} at p99 until the generator read them",
         ),
         ("generator.cpu", totals.highest.get("generator.cpu", 0.0), "the generator used {} of a core at its peak"),
-        ("cable.missing", missing / wanted if wanted else 0.0, "{} of the wanted cables were not open"),
+        ("cable.missing", _missing_share(totals), "{} of the wanted cables were not open: the generator had no descriptor or port left"),
         ("customers.dead", dead / asked if asked else 0.0, "{} of the wanted customers were not there"),
         ("schedule.dropped", _dropped_share(totals), "{} of the intended arrivals were not started, for reasons of the generator's own"),
         (

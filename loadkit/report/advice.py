@@ -1,4 +1,7 @@
-"""What to look at next: rules over a run's numbers, the gravest first. A rule that has nothing to say returns None."""
+"""What to look at next: rules over a run's numbers, the gravest first. A rule that has nothing to say returns None.
+
+Longer than other modules, because a run's hints must agree with each other: what one says, another may have to leave unsaid.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadkit import units
+from loadkit.errors import TransportError
 from loadkit.measure.recorder import KNOWN_DEFECT
 from loadkit.report import stages
+from loadkit.report.outage import Outage, outage, reason_of, silence
 from loadkit.report.sentences import many, waiting_share
 from loadkit.results.reader import Run
 
@@ -29,6 +34,9 @@ PLACES = {
     "workers": "workers",
 }
 """Sections of the page that a hint may point to, by their anchors."""
+
+_PROVING = ("contact.create", "contact.show", "contact.update")
+"""Requests that carry the proof of an identity."""
 
 _SLOW_MS = 1000.0
 _SUSPECTS = {
@@ -60,6 +68,21 @@ class _Facts:
         """Return a counter, an end or a mark."""
         return self.run.totals.counters.get(name, 0)
 
+    def taken(self, route: str) -> int:
+        """Return how many requests of a route were answered well."""
+        answered = self.summary["metrics"].get(f"http.{route}", {}).get("count", 0)
+        return int(answered) - self.n(f"http.{route}.failed") + self.n(f"http.{route}.unanswered")
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the target stopped answering: what agents and customers waited for then is no question of their number."""
+        return _gone(self) is not None
+
+    @property
+    def agents_are_few(self) -> bool:
+        """Whether questions waited long for a free agent, and not only for a target that was gone."""
+        return self.p("desk.wait", "p95") >= _SLOW_MS and not self.has_gone
+
 
 def advice(run: Run, summary: dict[str, Any]) -> list[Hint]:
     """Return at most four hints; one that says so where nothing stands out."""
@@ -75,14 +98,63 @@ def _crashed(facts: _Facts) -> Hint | None:
     return Hint(f"The run's process died; its last interval ends {last} after the start. Look in its console and the kernel's log for why.")
 
 
+def _gone(facts: _Facts) -> Hint | None:
+    found, silent = outage(facts.run), silence(facts.run)
+    if found is not None and found.lasting:
+        begin = f"From {units.seconds_text(found.first_s)} after the start on the target answered nothing more"
+        return Hint(f"{begin}: {_missed(found)} could not reach it ({found.reason}).", "errors")
+    if silent is None:
+        return None
+    since = f" later than {units.seconds_text(silent[0])} after the start" if silent[0] else ""
+    return Hint(f"No answer came from the target{since}: {_requests(silent[1])} got none, and the cables fell silent.", "errors")
+
+
+def _away(facts: _Facts) -> Hint | None:
+    found = outage(facts.run)
+    if found is None or found.lasting:
+        return None
+    first, last = units.seconds_text(found.first_s), units.seconds_text(found.last_s)
+    when = f"the first {first}, the last {last}" if first != last else first
+    return Hint(f"{_missed(found)} could not reach the target ({found.reason}): {when} after the start.", "errors")
+
+
+def _missed(found: Outage) -> str:
+    tries = many(found.tries, "try to open a cable", "tries to open a cable") if found.tries else ""
+    return " and ".join(filter(None, (_requests(found.requests) if found.requests else "", tries)))
+
+
+def _shortage(facts: _Facts) -> Hint | None:
+    rows = [row for row in facts.summary["errors"] if row["kind"].endswith(TransportError.SHORTAGE)]
+    if not rows:
+        return None
+    opened = many(sum(row["count"] for row in rows), "connection", "connections")
+    return Hint(
+        f"The generator itself could not open {opened} ({reason_of(rows[0]['example'])}): raise its limit of open files (ulimit -n), or "
+        "spread it over more machines.",
+        "errors",
+    )
+
+
+def _hmac(facts: _Facts) -> Hint | None:
+    """Say what may be wrong with proofs of identity where contacts are refused as a wrong or a missing one is, and none is taken."""
+    has_key = facts.run.header.target.get("hmac")
+    rows = [row for row in facts.summary["errors"] if row["where"] in _PROVING and row["kind"] in ("http_401", "http_500")]
+    refused = next((row for row in rows if not facts.taken(row["where"])), None)
+    if refused is None or has_key is None:
+        return None
+    begin = f"{refused['where']} was answered {refused['kind'].removeprefix('http_')} and never taken"
+    if has_key:
+        return Hint(f"{begin}: most likely the hmac_token of the target is not this inbox's key.", "errors")
+    return Hint(f"{begin}, and the target has no hmac_token: set it if the inbox demands HMAC.", "errors")
+
+
 def _nothing_attempted(facts: _Facts) -> Hint | None:
     if facts.n("reply.attempted"):
         return None
     errors = [row for row in facts.summary["errors"] if row["kind"] != KNOWN_DEFECT]
     if errors:
         kind, where = errors[0]["kind"], errors[0]["where"]
-        why = " A wrong hmac_token in the target file is answered so." if (kind, where) == ("http_500", "contact.create") else ""
-        return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.{why}", "errors")
+        return Hint(f"No agent attempted a reply. The most frequent error is {kind} at {where or 'an unnamed place'}.", "errors")
     if not facts.n("question.asked"):
         return Hint("No agent attempted a reply, and no customer asked a question: see whether customers were present.", "load")
     return Hint(
@@ -179,11 +251,14 @@ def _missing_copies(facts: _Facts) -> Hint | None:
 
 def _cap(facts: _Facts) -> Hint | None:
     n = facts.n("schedule.dropped.cap_reached")
-    if not n:
+    if not n or facts.has_gone:
         return None
+    begin = f"{_arrivals(n)} found all the customers that -u allows at once still there"
+    if facts.agents_are_few and _waited_to_be_sent(facts) is None:
+        wait = _ms(facts.p("desk.wait", "p95"))
+        return Hint(f"{begin}: their questions waited {wait} at p95 for a free agent, which is not the server's doing.", "arrivals")
     return Hint(
-        f"{_arrivals(n)} found all the customers that -u allows at once still there: the server is too slow for this rate of arrivals, "
-        "or -u is too small for how long customers stay.",
+        f"{begin}: the server is too slow for this rate of arrivals, or -u is too small for how long customers stay.",
         "arrivals",
     )
 
@@ -237,17 +312,17 @@ def _slow_posts(facts: _Facts) -> Hint | None:
 
 
 def _few_agents(facts: _Facts) -> Hint | None:
-    wait = facts.p("desk.wait", "p95")
-    if wait < _SLOW_MS:
+    if not facts.agents_are_few:
         return None
-    return Hint(
-        f"Questions waited {_ms(wait)} at p95 for a free agent: too few agents for this load; that wait is not the server's.", "load"
-    )
+    begin = f"Questions waited {_ms(facts.p('desk.wait', 'p95'))} at p95 for a free agent"
+    if _waited_to_be_sent(facts) is not None:
+        return Hint(f"{begin}; more agents would only ask more of a server that does not keep up with these.", "load")
+    return Hint(f"{begin}: too few agents for this load; that wait is not the server's.", "load")
 
 
 def _refused(facts: _Facts) -> Hint | None:
-    n, flood = facts.n("reply.refused"), facts.n("reply.refused.flood")
-    if not n or n <= facts.n("throttled"):
+    n, flood = facts.n("reply.refused") - facts.n("reply.refused.unreachable"), facts.n("reply.refused.flood")
+    if n <= 0 or n <= facts.n("throttled"):
         return None
     if flood:
         return Hint(
@@ -276,10 +351,20 @@ def _unseen(facts: _Facts) -> Hint | None:
 
 def _undetermined(facts: _Facts) -> Hint | None:
     theirs = sum(row["undetermined"] for row in facts.summary["workers"] if row["state"] == "lost")
-    n = facts.summary["replies"]["undetermined"] - theirs  # no drain would have told the end of those that a lost worker left
+    n = facts.summary["replies"]["undetermined"] - facts.n("reply.unread") - theirs  # no drain would have told the end of either
     if n <= 0 or facts.run.end is None:
         return None
     return Hint(f"The run ended before the end of {_replies(n)} was known: allow a longer --drain.", "ends")
+
+
+def _unread(facts: _Facts) -> Hint | None:
+    n = facts.n("reply.unread")
+    if n <= 0 or facts.run.end is None:
+        return None
+    stay, their = ("stays", "its POST") if n == 1 else ("stay", "their POSTs")
+    return Hint(
+        f"{_replies(n)} {stay} undetermined: {their} got no answer, and the agent's message list could not be read either.", "errors"
+    )
 
 
 def _late(facts: _Facts) -> Hint | None:
@@ -289,7 +374,7 @@ def _late(facts: _Facts) -> Hint | None:
 
 def _failed_requests(facts: _Facts) -> Hint | None:
     failed = {name: n for name, n in facts.run.totals.counters.items() if name.startswith("http.") and name.endswith(".failed") and n}
-    if not failed:
+    if not failed or facts.has_gone:
         return None
     name = max(failed, key=failed.__getitem__)
     return Hint(f"{_requests(failed[name])} of {name.removeprefix('http.').removesuffix('.failed')} failed.", "errors")
@@ -321,13 +406,17 @@ def _ms(value_ms: float) -> str:
 
 _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _crashed,
+    _gone,
+    _hmac,
     _nothing_attempted,
     _misrouted,
     _throttled,
+    _shortage,
     _generator,
     _workers,
     _late_generator,
     _deaf,
+    _away,
     _lost,
     _recovered,
     _missing_copies,
@@ -342,6 +431,7 @@ _RULES: tuple[Callable[[_Facts], Hint | None], ...] = (
     _cables,
     _unseen,
     _undetermined,
+    _unread,
     _late,
     _failed_requests,
     _known_defect,

@@ -37,7 +37,8 @@ def markdown(run: Run, summary: dict[str, Any]) -> str:
         parts.append("\n".join(f"- {_plain(doubt)}" for doubt in doubts))
     if summary["thresholds"]:
         parts.append(_grid(tables.thresholds(summary), code={0}))
-    parts += [_grid(tables.headline(summary)), _sums(summary)]
+    head = tables.headline(summary)
+    parts += [_grid(head), *([head.note] if head.note else []), _sums(summary)]
     if copies := sentences.copies(summary):
         parts.append(copies + ".")
     if arrived := arrivals.sums(summary):

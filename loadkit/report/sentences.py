@@ -19,6 +19,7 @@ __all__ = [
     "margin_text",
     "model",
     "scale",
+    "untimed",
     "value_text",
     "verdict_sentence",
     "waiting_share",
@@ -87,17 +88,28 @@ def value_text(value: float | None, unit: str) -> str:
 
 
 def margin_text(row: dict[str, Any]) -> str:
-    """Return how a judged threshold's value stands to its limit: "4.2 × the limit", "15 % over the limit", "37 % of the limit".
+    """Return how a judged threshold's value stands to its limit: "4.2 × the limit", "15 % over the limit", "20 % below the minimum".
 
-    Empty where there is no value, or a limit of zero to hold it against.
+    Empty where there is nothing to compare: no value, a limit of zero, or a value that is to be (or not to be) exactly so.
     """
-    limit = threshold.parse(row["text"]).limit / (1000 if row["unit"] == "ms" else 1)
-    if row["value"] is None or limit <= 0:
+    line = threshold.parse(row["text"])
+    limit = line.limit / (1000 if row["unit"] == "ms" else 1)
+    if row["value"] is None or row["value"] < 0 or limit <= 0 or line.operator in ("==", "!="):
         return ""
-    ratio = row["value"] / limit
-    if ratio >= 2:
-        return f"{ratio:,.0f} × the limit" if ratio >= 10 else f"{ratio:.2g} × the limit"
-    return f"{(ratio - 1) * 100:.2g} % over the limit" if ratio > 1 else f"{ratio * 100:.2g} % of the limit"
+    ratio, name = row["value"] / limit, "limit" if line.operator in ("<", "<=") else "minimum"
+    if ratio == 1:
+        return f"at the {name}"
+    if ratio >= 1.995:
+        return f"{units.count_text(ratio) if ratio >= 9.95 else f'{ratio:.2g}'} × the {name}"
+    if ratio > 1:
+        return f"{_percent(ratio - 1)} {'over' if name == 'limit' else 'above'} the {name}"
+    return f"{_percent(ratio)} of the limit" if name == "limit" else f"{_percent(1 - ratio)} below the minimum"
+
+
+def _percent(share: float) -> str:
+    """Return a share up to one in whole percent; what is neither nothing nor all is not told as such."""
+    percent = share * 100
+    return "<1 %" if 0 < percent < 0.5 else ">99 %" if 99.5 <= percent < 100 else f"{percent:.0f} %"
 
 
 def limit_text(name: str, value: float) -> str:
@@ -138,6 +150,13 @@ def _few(timed: int) -> str:
         return ""
     told = " and ".join(", ".join(names).rsplit(", ", 1))
     return f" With {many(timed, 'reply', 'replies')} timed, {told} {'is' if len(names) == 1 else 'are'} no more than the slowest."
+
+
+def untimed(summary: dict[str, Any]) -> str:
+    """Return how many accepted replies have no response time that a percentile could count, by their ends; "" where all have one."""
+    ends = {end: n for end in ("recovered", "lost", "undetermined") if (n := summary["replies"][end]) > 0}
+    told = ", ".join(f"{units.count_text(n)} {end}" for end, n in ends.items())
+    return f"{many(sum(ends.values()), 'reply is', 'replies are')} in no percentile: {told}." if ends else ""
 
 
 def copies(summary: dict[str, Any]) -> str:

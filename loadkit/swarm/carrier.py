@@ -82,4 +82,6 @@ def _no_answer(error: object) -> str:
     """Return the kind of an exchange without an answer; addresses and texts stay out of it."""
     if isinstance(error, TimeoutError):
         return "timeout"
-    return "unreachable" if isinstance(error, ConnectionRefusedError | OSError) and not isinstance(error, ConnectionResetError) else "cut"
+    if isinstance(error, OSError) and not isinstance(error, ConnectionResetError):
+        return TransportError.of_opening(error)
+    return "cut"

@@ -306,6 +306,9 @@ class Desk:
             for reply in replies:
                 self._ledger.listed(reply, None, readable=False)
             return
+        except GreenletExit:
+            self._recorder.error("no_answer_until_the_end", routes.AGENT_MESSAGE_LIST.name)
+            raise
         for marker, reply in asked.items():
             self._ledger.listed(reply, found.get(marker))
 

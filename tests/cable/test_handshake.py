@@ -13,6 +13,7 @@ from websocket._handshake import CookieJar
 from loadkit.cable.handshake import Endpoint, reach, upgrade
 from loadkit.errors import AnswerError, RemoteProtocolError, SettingsError, TransportError
 from tests.cable.peer import WELCOME, Conn, Peer, frame
+from tests.support import no_descriptors
 
 Peers = Callable[..., Peer]
 OFFERED = ["actioncable-v1-json", "actioncable-unsupported"]
@@ -211,3 +212,12 @@ def test_a_host_that_cannot_be_reached(host: str) -> None:
     with pytest.raises(TransportError) as caught:
         reach(Endpoint(host, port, False, "/"), socket)
     assert caught.value.kind == "unreachable"
+
+
+def test_want_of_a_descriptor_is_our_own_shortage() -> None:
+    """It says nothing of the target, which was not even asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint("127.0.0.1", listener.getsockname()[1], False, "/")
+        with no_descriptors(), pytest.raises(TransportError, match="Too many open files") as caught:
+            reach(endpoint, socket)
+    assert caught.value.kind == "shortage"

@@ -18,7 +18,7 @@ from loadkit import clock
 from loadkit.chat.http import Connection
 from loadkit.errors import TransportError
 from tests.chat.server import CLOSE, RESET, SILENCE, Server, Step, answer, chunked
-from tests.support import eventually
+from tests.support import eventually, no_descriptors
 
 CERTIFICATE = Path(__file__).parents[1] / "cable" / "loopback.pem"
 OK = answer({"id": 1})
@@ -262,6 +262,15 @@ def test_nobody_there_is_unreachable(host: str, connect: Connect) -> None:
     assert caught.value.kind == "unreachable"
     assert stamps == []
     assert "a-secret" not in str(caught.value)
+
+
+def test_want_of_a_descriptor_is_our_own_shortage(connect: Connect) -> None:
+    """It says nothing of the target, which was not even asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = connect(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with no_descriptors(), pytest.raises(TransportError, match="Too many open files") as caught:
+            connection.open()
+    assert caught.value.kind == "shortage"
 
 
 # TLS.

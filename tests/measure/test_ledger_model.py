@@ -239,6 +239,7 @@ class LedgerModel(RuleBasedStateMachine):
         assert totals.reply("accepted") == sum(totals.reply(end) for end in ENDS[1:]) + told.get("pending", 0)
         assert {mark: totals.reply(mark) for mark in MARKS} == {mark: sum(mark in a.marks for a in self.accounts) for mark in MARKS}
         assert totals.reply("stray") == self.strays
+        assert totals.reply("unread") == sum(a.end == "undetermined" and not a.known_id for a in self.accounts)
         kinds = Counter(f"reply.refused.{a.kind}" for a in self.accounts if a.end == "refused")
         assert {name: n for name, n in totals.counters.items() if name.startswith("reply.refused.") and n} == kinds
         assert totals.counters.get("copies.owed", 0) == sum(len(a.others) for a in self.accounts if a.owes)

@@ -8,7 +8,7 @@ import pytest
 
 from loadkit.errors import SettingsError
 from loadkit.measure.histogram import Histogram
-from loadkit.measure.recorder import Interval, Totals
+from loadkit.measure.recorder import ErrorRow, Interval, Totals
 from loadkit.measure.threshold import Judged
 from loadkit.measure.validity import LIMITS, Validity, examine, limits_with, voids
 from loadkit.measure.verdict import pronounce, requests_failed
@@ -40,6 +40,13 @@ def arrivals(**dropped: int) -> Totals:
     return totals({"schedule.offered": 10_000, "schedule.started": 10_000 - n, "schedule.dropped": n} | reasons)
 
 
+def cables(*, missing: int, why: str) -> Totals:
+    """Totals of a hundred cable-seconds of which so many were missing, and of an error beside."""
+    made = totals({"cable.wanted_seconds": 100, "cable.missing_seconds": missing})
+    made.errors[why, "cable of a customer"] = ErrorRow(why, "cable of a customer", 1)
+    return made
+
+
 TABLE = [
     (totals(), "valid", []),
     (Totals(), "void", ["reply.attempted"]),
@@ -48,8 +55,11 @@ TABLE = [
     (totals(generator__lag=1_200_000), "void", ["generator.lag_void", "generator.lag_p99", "generator.lag_max"]),
     (totals(generator__read_lag=300_000), "suspect", ["generator.read_lag_p99"]),
     (totals(gauges={"generator.cpu": 0.95}), "suspect", ["generator.cpu"]),
-    (totals({"cable.wanted_seconds": 100, "cable.missing_seconds": 2}), "valid", []),
-    (totals({"cable.wanted_seconds": 100, "cable.missing_seconds": 3}), "suspect", ["cable.missing"]),
+    (cables(missing=2, why="connect_shortage"), "valid", []),
+    (cables(missing=3, why="connect_shortage"), "suspect", ["cable.missing"]),
+    (cables(missing=3, why="shortage"), "suspect", ["cable.missing"]),
+    (cables(missing=90, why="reconnect_unreachable"), "valid", []),
+    (cables(missing=90, why="dropped_eof"), "valid", []),
     (totals({"customers.wanted_seconds": 100, "customers.missing_seconds": 2}), "suspect", ["customers.dead"]),
     (totals({"reply.undetermined": 10, "reply.on_time": 9990}), "valid", []),
     (totals({"reply.undetermined": 11, "reply.on_time": 9989}), "suspect", ["reply.undetermined"]),
@@ -69,7 +79,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("seen", "state", "names"), TABLE)
 def test_validity(seen: Totals, state: str, names: list[str]) -> None:
-    """A troubled generator or an empty run cannot be believed; a slow target can."""
+    """A troubled generator or an empty run cannot be believed; a target that is slow, refuses or breaks connections can."""
     validity = examine(seen)
     assert (validity.state, [reason.name for reason in validity.reasons]) == (state, names)
     for reason in validity.reasons:

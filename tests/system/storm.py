@@ -22,4 +22,4 @@ class Prompt(Agent):
     thinks = uniform("0.1s", "0.3s")
 
 
-install(events, agents=Prompt, cut_cables=["3s"], thresholds=["cable.reconnect p(95) < 10s"], validity={"cable.missing": "50%"})
+install(events, agents=Prompt, cut_cables=["3s"], thresholds=["cable.reconnect p(95) < 10s"])

@@ -19,6 +19,7 @@ from loadkit.swarm.exchanges import Exchanges
 from loadkit.swarm.patches import spell_redirects_both_ways
 from loadkit.swarm.samples import Samples
 from tests.chat.server import Server, answer
+from tests.support import no_descriptors
 
 
 @contextmanager
@@ -58,6 +59,18 @@ def test_a_defect_that_the_server_no_longer_has_excuses_nothing() -> None:
         interval = recorder.cut()
     assert {(row.kind, row.count) for row in interval.errors} == {("known_defect", 1), ("http_500", 2)}
     assert interval.counters["http.conversation.list.failed"] == 2
+
+
+def test_a_request_for_which_we_had_no_descriptor_is_told_from_one_that_the_target_did_not_take() -> None:
+    """Our own shortage is no word about the target; that nobody listens is one."""
+    with carrying() as (carry, server, recorder):
+        request = ContactApi("inbox").list_messages("source-1", 1)
+        with no_descriptors():
+            assert carry(request, list[int]) is None
+        server.close()
+        assert carry(request, list[int]) is None
+        interval = recorder.cut()
+    assert [row.kind for row in interval.errors] == ["shortage", "unreachable"]
 
 
 def test_a_pool_that_another_request_has_closed_is_a_cut() -> None:

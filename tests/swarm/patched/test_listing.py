@@ -125,6 +125,7 @@ def test_an_unreadable_list_leaves_it_undetermined(lists: Lists, api: AgentApi) 
     lists.listing.last_look(10)
     lists.ledger.close(clock.now_us())
     assert reply.end == "undetermined"
+    assert lists.recorder.cut().counters["reply.unread"] == 1
 
 
 def test_all_get_their_turn_a_few_at_once(lists: Lists, api: AgentApi) -> None:
@@ -156,3 +157,6 @@ def test_a_list_that_hangs_holds_nobody_up(lists: Lists, api: AgentApi) -> None:
     assert known.message_id == 11
     lists.ledger.close(clock.now_us())
     assert {reply.end for reply in hanging} == {"undetermined"}
+    interval = lists.recorder.cut()
+    assert interval.counters["reply.unread"] == len(hanging)
+    assert [(row.kind, row.where) for row in interval.errors] == [("no_answer_until_the_end", "agent.message.list")]
