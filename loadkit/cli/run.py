@@ -8,22 +8,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from loadkit import lifeline
 from loadkit.cli import scenarios
 from loadkit.cli.progress import Progress
 from loadkit.errors import UsageError
-from loadkit.lifeline import LIFELINE, PROGRESS
 
 __all__ = ["main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
+LOOKS_EVERY = 0.2
+"""Seconds between two looks at whether a child that says nothing is still there."""
+
 _TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json"}
 """Locust's options that tell something, and then there is no run."""
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
@@ -118,7 +122,7 @@ class _Parent:
         lifeline_read, lifeline_write = os.pipe()
         progress_read, progress_write = os.pipe()
         os.set_blocking(progress_write, False)
-        environment = {**os.environ, LIFELINE: str(lifeline_read), PROGRESS: str(progress_write)}
+        environment = {**os.environ, lifeline.LIFELINE: str(lifeline_read), lifeline.PROGRESS: str(progress_write)}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
         self._child = subprocess.Popen(
@@ -131,9 +135,9 @@ class _Parent:
         )
         os.close(lifeline_read)
         os.close(progress_write)
-        with os.fdopen(progress_read, encoding="utf-8", errors="replace") as pipe:
-            self._follow(pipe)
+        self._follow(self._child, progress_read)
         code = self._child.wait()
+        os.close(progress_read)
         os.close(lifeline_write)
         self._clear_group()
         return self._conclude(code)
@@ -155,24 +159,38 @@ class _Parent:
         except (ProcessLookupError, PermissionError):
             return
 
-    def _follow(self, pipe: IO[str]) -> None:
-        progress = self._progress
-        for line in pipe:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if "folder" in message:
-                self._folder = Path(message["folder"])
-            elif not self._ours.web:
-                progress.show(message)
-        progress.close()
+    def _follow(self, child: subprocess.Popen[bytes], pipe: int) -> None:
+        """Show progress until the child is gone. The pipe's end alone does not tell: workers that the child has forked hold it too."""
+        said = b""
+        while True:
+            if select.select([pipe], [], [], LOOKS_EVERY)[0]:
+                piece = os.read(pipe, 65536)
+                if not piece:
+                    break
+                *lines, said = (said + piece).split(b"\n")
+                for line in lines:
+                    self._hear(line)
+            elif child.poll() is not None:
+                break
+        self._progress.close()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if "folder" in message:
+            self._folder = Path(message["folder"])
+        elif not self._ours.web:
+            self._progress.show(message)
 
     def _conclude(self, code: int) -> int:
         if self._asked > 1:
             if self._folder is not None:
                 self._progress.note(f"loadkit run: ended at once; what was recorded can be read: loadkit report {self._folder}")
             return INTERRUPTED
+        if code < 0 and not (self._asked and code == -signal.SIGTERM):
+            self._progress.note(f"loadkit run: Locust was ended by signal {-code} ({signal.strsignal(-code)}), not by loadkit")
         if self._folder is None:
             if code == 0 and not self._ours.web and _TELLING.union(("--worker",)).isdisjoint(self._command):
                 print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
