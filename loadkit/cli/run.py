@@ -160,10 +160,17 @@ class _Parent:
             return
 
     def _follow(self, child: subprocess.Popen[bytes], pipe: int) -> None:
-        """Show progress until the child is gone. The pipe's end alone does not tell: workers that the child has forked hold it too."""
-        said = b""
+        """Show progress until the child is gone, and ask it to end when a loadkit that started us is.
+
+        The pipe's end alone does not tell that the child is gone: workers that it has forked hold it too.
+        """
+        above, said = lifeline.lifeline(), b""
         while True:
-            if select.select([pipe], [], [], LOOKS_EVERY)[0]:
+            ready = select.select([pipe] if above is None else [pipe, above], [], [], LOOKS_EVERY)[0]
+            if above in ready and lifeline.is_cut(above):
+                above = None
+                self._ask(signal.SIGTERM, None)
+            elif pipe in ready:
                 piece = os.read(pipe, 65536)
                 if not piece:
                     break
