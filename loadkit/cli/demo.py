@@ -24,6 +24,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start a sandbox in a child, run the brisk scenario against it, stop it; return 0 where the run passed."""
+    if args.seconds < 1:
+        print(f"loadkit demo: --seconds {args.seconds} is no time for a run", file=sys.stderr)
+        return UsageError.exit_code
     try:
         with tempfile.TemporaryDirectory(prefix="loadkit-demo-") as folder:
             target = str(Path(folder) / "target.toml")

@@ -51,3 +51,12 @@ def test_a_kill_leaves_neither_sandbox_nor_run(demo: subprocess.Popen[str], tmp_
     demo.wait(timeout=10)
     assert eventually(lambda: not any(child.is_running() for child in started), within=60)
     assert list((tmp_path / "reports").glob("*/summary.json"))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1"])
+def test_no_time_is_a_sentence(seconds: str, tmp_path: Path) -> None:
+    """Exit code 2, one line, nothing started."""
+    command = [sys.executable, "-m", "loadkit", "demo", "--seconds", seconds]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"loadkit demo: --seconds {seconds} is no time for a run\n"
