@@ -116,6 +116,7 @@ class _Parent:
         self._asked = 0
         self._progress = Progress(quiet=ours.quiet)
         self._folder: Path | None = None
+        self._stopped_s = self._last_s = 0.0
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -188,12 +189,18 @@ class _Parent:
             return
         if "folder" in message:
             self._folder = Path(message["folder"])
-        elif not self._ours.web:
+            self._stopped_s = self._last_s = 0.0
+            return
+        self._last_s = message["elapsed"]
+        if not message["stopping"]:
+            self._stopped_s = self._last_s
+        if not self._ours.web:
             self._progress.show(message)
 
     def _conclude(self, code: int) -> int:
         if self._asked > 1:
             if self._folder is not None:
+                self._end_killed(self._folder)
                 self._progress.note(f"loadkit run: ended at once; what was recorded can be read: loadkit report {self._folder}")
             return INTERRUPTED
         if code < 0 and not (self._asked and code == -signal.SIGTERM):
@@ -204,6 +211,19 @@ class _Parent:
                 return VOID
             return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE
         return self._report(self._folder, code)
+
+    def _end_killed(self, folder: Path) -> None:
+        """Write the run's end, which it could not itself, so that it does not read as one that died by itself."""
+        from loadkit.results.format import SUMMARY, End
+        from loadkit.results.writer import end_killed
+
+        if (folder / SUMMARY).exists():
+            return
+        try:
+            drain_s = round(self._last_s - self._stopped_s, 3)
+            end_killed(folder, End(ended_by="signal", seconds=self._stopped_s, drain_seconds=drain_s, at_once=True))
+        except OSError as error:
+            self._progress.note(f"loadkit run: how the run ended cannot be written to {folder}: {error.strerror}")
 
     def _report(self, folder: Path, code: int) -> int:
         """Let a child make the forms asked for, and print the summary; the run's own code stands."""

@@ -38,6 +38,9 @@ def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
         return f"{many(n, 'request or reply', 'requests or replies')} failed, and no thresholds were declared that would allow for it."
     if word == "regressed":
         return "The run is worse than its baseline."
+    if run.end is not None and run.end.at_once:
+        seconds = units.seconds_text(run.seconds)
+        return f"A second signal ended the run at once, {seconds} after its start: what was in flight has no end, and nothing is judged."
     held = f"All {len(judged)} thresholds held." if len(judged) > 1 else "The threshold held." if judged else ""
     if word == "interrupted":
         return f"A signal cut the run short after {units.seconds_text(run.seconds)}; judged as it stands. {held}".strip()

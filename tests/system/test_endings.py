@@ -53,8 +53,16 @@ def test_a_second_signal_ends_it_at_once(sandbox: SandboxProcess, tmp_path: Path
     file = next(results.glob("*/intervals.jsonl"))
     eventually(lambda: "cable.wanted_seconds" not in file.read_text().splitlines()[-1], within=10)  # counted until the stop
     process.send_signal(signal.SIGINT)
-    assert finish(results, process, within=15).code == 130
+    done = finish(results, process, within=15)
+    assert done.code == 130
     assert not Path(f"/proc/{child}").exists()
+    report = subprocess.run([sys.executable, "-m", "loadkit", "report", str(done.folder)], capture_output=True, text=True, check=False)
+    assert report.returncode == 130, report.stderr
+    assert "A second signal ended the run at once" in report.stdout
+    assert (done.summary["verdict"], done.summary["run"]["ended_by"]) == ("interrupted", "signal")
+    assert [row["state"] for row in done.summary["workers"]] == ["killed"]
+    assert done.summary["replies"]["undetermined"] > 0
+    assert partition_holds(done.summary)
 
 
 def test_a_killed_generator_leaves_a_readable_folder(sandbox: SandboxProcess, tmp_path: Path) -> None:
