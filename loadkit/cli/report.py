@@ -78,10 +78,11 @@ def _thresholds(path: Path | None) -> list[str] | None:
     """Return the lines of a thresholds file. Raises ThresholdError for one that cannot be judged, OSError for no file."""
     if path is None:
         return None
+    from loadkit.chat.routes import ROUTES
     from loadkit.measure import threshold
 
     lines = threshold.parse_file(path.read_text(encoding="utf-8"))
-    threshold.parse_all(lines)
+    threshold.check_names(threshold.parse_all(lines), [route.name for route in ROUTES])
     return lines
 
 

@@ -22,7 +22,7 @@ from loadkit.cli import scenarios
 from loadkit.cli.progress import Progress
 from loadkit.errors import UsageError
 
-__all__ = ["main", "own_port"]
+__all__ = ["INTERRUPTED", "main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
 LOOKS_EVERY = 0.2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,6 @@ __all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
 
 T = TypeVar("T")
 MOST_AGENTS = 10_000
-REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
-_STATUS = re.compile(r"http_[1-9]\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,23 +201,8 @@ def _thresholds(options: Any, scenario: Sequence[str]) -> tuple[str, ...]:
             raise ThresholdError(f"the thresholds file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     lines += options.threshold if isinstance(options.threshold, list) else [options.threshold]
     parsed = threshold.parse_all(lines)
-    for line in parsed:
-        _check_name(line)
+    threshold.check_names(parsed, [route.name for route in ROUTES])
     return tuple(line.text for line in parsed)
-
-
-def _check_name(line: threshold.Threshold) -> None:
-    """Refuse a route or a kind of refusal that can never have data: as a count of nothing, a slip of the pen would hold."""
-    family, _, rest = line.metric.partition(".")
-    if family == "http":
-        name = rest.removesuffix(".failed").removesuffix(".unanswered")
-        known = [route.name for route in ROUTES]
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise ThresholdError(f"threshold {line.text!r} names a route that loadkit does not ask for: {name}; did you mean {near}?")
-    kind = line.metric.removeprefix("reply.refused.")
-    if kind != line.metric and kind not in REFUSALS and not _STATUS.fullmatch(kind):
-        raise ThresholdError(f"threshold {line.text!r}: a reply is refused as {', '.join(REFUSALS)} or http_ and a status, not as {kind}")
 
 
 def _seconds(options: Any, name: str) -> float:

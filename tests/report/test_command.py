@@ -137,7 +137,17 @@ def test_an_unwritable_output_is_told_in_one_sentence(folder, capsys, option):
     _refused(capsys, folder, option, folder / "run.json" / "below")
 
 
-@pytest.mark.parametrize("content", ["reply.response p(99) <", "no.such.metric count == 0", None, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "reply.response p(99) <",
+        "no.such.metric count == 0",
+        "http.mesage.create failed rate < 1%",
+        "reply.refused.throtled count == 0",
+        None,
+        b"\xff\xfe",
+    ],
+)
 def test_bad_thresholds_are_told_in_one_sentence(folder, tmp_path, capsys, content):
     """A line that cannot be read, an unknown metric, no file, no text."""
     path = tmp_path / "thresholds.txt"
