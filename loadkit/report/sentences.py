@@ -26,7 +26,13 @@ __all__ = [
 
 
 def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
-    """Return why the verdict is what it is."""
+    """Return why the verdict is what it is, and whether it is not the one that the run had by its own thresholds."""
+    own = {line.text for line in threshold.parse_all(run.header.thresholds)}
+    others = "" if {row["text"] for row in summary["thresholds"]} == own else " Judged by other thresholds than the run's own."
+    return _why(run, summary) + others
+
+
+def _why(run: Run, summary: dict[str, Any]) -> str:
     word, judged = summary["verdict"], summary["thresholds"]
     if word == "void":
         spoken = [reason["text"] for reason in summary["validity"]["reasons"] if is_void(reason)]

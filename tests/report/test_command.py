@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import shutil
 import subprocess
@@ -81,6 +82,25 @@ def test_other_thresholds_judge_again(folder, tmp_path, capsys):
     assert command(folder, "--json", "--thresholds", lines) == 0
     assert [row["text"] for row in json.loads(capsys.readouterr().out)["thresholds"]] == ["reply.lost rate < 50%"]
     assert (folder / "summary.json").read_bytes() == before
+
+
+OTHERS = "Judged by other thresholds than the run's own."
+
+
+def test_other_thresholds_leave_the_runs_page_alone(folder, tmp_path, capsys):
+    """What would be is told; the page stays the run's own, and one that is asked for says whose verdict it shows, as Markdown does."""
+    assert command(folder) == 3
+    own = (folder / "report.html").read_text(encoding="utf-8")
+    assert OTHERS not in own + capsys.readouterr().out
+    lines, page, note = tmp_path / "thresholds.txt", tmp_path / "page.html", tmp_path / "note.md"
+    lines.write_text("reply.lost rate < 50%\n", encoding="utf-8")
+    assert command(folder, "--thresholds", lines) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert OTHERS in out[0]
+    assert out[-1] == "the run's own page is left as it is; --html FILE makes one of this judgement"
+    assert (folder / "report.html").read_text(encoding="utf-8") == own
+    assert command(folder, "--thresholds", lines, "--html", page, "--markdown", note) == 0
+    assert all(OTHERS in html.unescape(path.read_text(encoding="utf-8")) for path in (page, note))
 
 
 def test_a_missing_summary_is_written(made, tmp_path, capsys):
