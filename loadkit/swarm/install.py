@@ -132,6 +132,7 @@ class _Kit:
     def prepare(self, environment: Environment) -> tuple[RunSettings, Look]:
         """Return the settings and what the first look saw. Raises UsageError."""
         wanted = settings.read(environment.parsed_options, os.environ, scenario_thresholds=self._thresholds)
+        settings.check_tags(environment.parsed_options, environment.user_classes)
         environment.host = wanted.target.host
         seen = look(wanted.target)
         make_parent(wanted.results)

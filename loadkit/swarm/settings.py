@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from loadkit.target import Target
 from loadkit.workload import profile
 from loadkit.workload.profile import Plan, Profile
 
-__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
+__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "check_tags", "read"]
 
 T = TypeVar("T")
 MOST_AGENTS = 10_000
@@ -165,6 +165,25 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
         stages=_profile("stages", options.stages, profile.stages),
         arrivals=_profile("arrivals", options.arrivals, profile.arrivals),
     )
+
+
+def check_tags(options: Any, user_classes: Iterable[Any]) -> None:
+    """Refuse tags that leave a kind of customers without a task: Locust would start them, and each fall over."""
+    tags, excluded = set(options.tags or ()), set(options.exclude_tags or ())
+    given = " ".join(" ".join((name, *sorted(some))) for name, some in (("--tags", tags), ("--exclude-tags", excluded)) if some)
+    for user_class in user_classes if given else ():
+        if not _has_task(user_class, tags, excluded):
+            raise SettingsError(f"{given} leaves {user_class.__name__} without a task")
+
+
+def _has_task(task: Any, tags: set[str], excluded: set[str]) -> bool:
+    """Whether a task, or one of those that a user class or a task set holds, is picked, as Locust picks them."""
+    if type(task).__name__ == "MarkovTaskSetMeta":
+        return True
+    if hasattr(task, "tasks"):
+        return any(_has_task(one, tags, excluded) for one in task.tasks)
+    own: set[str] = getattr(task, "locust_tag_set", set())
+    return bool(not tags or own & tags) and not own & excluded
 
 
 def _check_amounts(options: Any) -> None:

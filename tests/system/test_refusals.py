@@ -28,6 +28,7 @@ BAD = [
     (["chatty", "-t", "0"], "-t 0"),
     (["chatty", "--agents", "999999999999"], "are more than 10000"),
     (["chatty", "--connections", "pool:²"], "neither user, pool:N nor close"),
+    (["chatty", "--tags", "nope"], "--tags nope leaves Chatter without a task"),
     (["chatty", "--nosuchoption"], "unrecognized arguments"),
     (["chatty", "--junit", "."], "cannot be written: it is a folder"),
     (["chatty", "--markdown", "/proc/nowhere.md"], "/proc/nowhere.md cannot be written: "),
@@ -43,6 +44,39 @@ def test_a_bad_word_is_answered_by_a_sentence(arguments: list[str], sentence: st
     assert "Traceback" not in done.err
     assert done.folder is None
     assert not sandbox.truth_file.exists() or not sandbox.truth()
+
+
+TAGGED = """
+from locust import TaskSet, events, tag, task
+from loadkit.swarm import ContactUser, install
+
+class Walk(TaskSet):
+    @tag("short", "walk")
+    @task
+    def go(self):
+        self.user.open_conversation()
+        self.user.say()
+        self.user.await_reply()
+        self.interrupt()
+
+class Walker(ContactUser):
+    tasks = [Walk]
+
+install(events)
+"""
+
+
+def test_tags_must_leave_tasks(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """Excluding every task is refused, one worker or many; a tag that a task set's own task has is enough."""
+    scenario = tmp_path / "tagged.py"
+    scenario.write_text(TAGGED)
+    load = ("--target", str(sandbox.target), "-u", "2", "-r", "2", "-t", "3s", "--quiet")
+    refused = run(tmp_path / "reports", str(scenario), *load, "--exclude-tags", "short", "--processes", "2")
+    assert (refused.code, refused.folder) == (2, None), refused.err
+    assert "--exclude-tags short leaves Walker without a task" in refused.err
+    done = run(tmp_path / "reports", str(scenario), *load, "--tags", "walk", "nope")
+    assert done.code == 0, done.err
+    assert done.summary["replies"]["attempted"] > 0
 
 
 def test_a_results_folder_that_cannot_be_made_is_told_before_any_load(sandbox: SandboxProcess) -> None:
