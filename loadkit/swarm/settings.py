@@ -189,7 +189,7 @@ def _has_task(task: Any, tags: set[str], excluded: set[str]) -> bool:
 def _check_amounts(options: Any) -> None:
     """Refuse what Locust would take and never end, or never begin, with."""
     users = options.num_users
-    if options.agents and options.agents > MOST_AGENTS:
+    if _number(options, "agents", 0) > MOST_AGENTS:
         raise SettingsError(f"--agents {options.agents} are more than {MOST_AGENTS}")
     if options.stages or options.arrivals:
         return
