@@ -31,6 +31,7 @@ LOOKS_EVERY = 0.2
 _TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json"}
 """Locust's options that tell something, and then there is no run."""
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
+_LOCUST = "import locust.main; from loadkit.swarm.unusable import expect_install; expect_install(locust.events); locust.main.main()"
 _SHOW_HELP = (
     "import sys; from locust.argument_parser import get_parser; from locust.util.load_locustfile import load_locustfile; "
     "load_locustfile(sys.argv[1]); p = get_parser(); p.prog = 'loadkit run ' + sys.argv[2]; p.parse_args(['--help'])"
@@ -72,7 +73,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str], given: set[str], own_port: int | None = None) -> list[str]:
-    command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
+    program = ["-c", _LOCUST] if _TELLING.isdisjoint(passed_on) else ["-m", "locust"]
+    command = [sys.executable, *program, "-f", str(path), *passed_on]
     if own_port is not None:
         port = str(own_port)
         command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
@@ -207,7 +209,7 @@ class _Parent:
             self._progress.note(f"loadkit run: Locust was ended by signal {-code} ({signal.strsignal(-code)}), not by loadkit")
         if self._folder is None:
             if code == 0 and not self._ours.web and _TELLING.union(("--worker",)).isdisjoint(self._command):
-                print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
+                print("loadkit run: Locust ended and nothing was measured", file=sys.stderr)
                 return VOID
             return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE
         return self._report(self._folder, code)

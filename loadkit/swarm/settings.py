@@ -17,7 +17,7 @@ from loadkit.target import Target
 from loadkit.workload import profile
 from loadkit.workload.profile import Plan, Profile
 
-__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "check_tags", "read"]
+__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "check_tags", "moments", "read"]
 
 T = TypeVar("T")
 MOST_AGENTS = 10_000
@@ -165,6 +165,14 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
         stages=_profile("stages", options.stages, profile.stages),
         arrivals=_profile("arrivals", options.arrivals, profile.arrivals),
     )
+
+
+def moments(cut_cables: Sequence[str | float]) -> tuple[float, ...]:
+    """Return the seconds after the start at which a scenario wants its cables cut. Raises SettingsError."""
+    try:
+        return tuple(units.seconds(moment) for moment in ([cut_cables] if isinstance(cut_cables, str) else cut_cables))
+    except SettingsError as error:
+        raise SettingsError(f"install(cut_cables=…): {error}") from None
 
 
 def check_tags(options: Any, user_classes: Iterable[Any]) -> None:

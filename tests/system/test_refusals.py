@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,38 @@ def test_tags_must_leave_tasks(sandbox: SandboxProcess, tmp_path: Path) -> None:
     done = run(tmp_path / "reports", str(scenario), *load, "--tags", "walk", "nope")
     assert done.code == 0, done.err
     assert done.summary["replies"]["attempted"] > 0
+
+
+WRONG = {
+    "plain": ("", "the scenario must call loadkit.swarm.install(events)"),
+    "moment": ("install(events, cut_cables=['foo'])", "install(cut_cables=…): 'foo' is not a duration"),
+    "twice": ("install(events)\ninstall(events)", "install(events) was called a second time"),
+}
+
+
+@pytest.mark.parametrize("options", [("--agents", "2"), ("--processes", "2"), ()], ids=" ".join)
+@pytest.mark.parametrize(("end", "sentence"), WRONG.values(), ids=WRONG)
+def test_a_scenario_must_install_itself_once_and_rightly(end: str, sentence: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """One sentence, exit code 2, whatever options are given, and not a task of it is run."""
+    scenario, trace = tmp_path / "wrong.py", tmp_path / "trace"
+    scenario.write_text(
+        "from pathlib import Path\nfrom locust import User, events, task\nfrom loadkit.swarm import install\n\n"
+        f"class One(User):\n    @task\n    def go(self):\n        Path({str(trace)!r}).touch()\n\n{end}\n"
+    )
+    done = run(tmp_path / "reports", str(scenario), "-u", "1", "-t", "2s", *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"loadkit: {sentence}")
+    assert len(done.err.splitlines()) == 1
+    assert not trace.exists()
+
+
+def test_two_scenarios_of_plain_locust_are_one_too_many(tmp_path: Path) -> None:
+    """`locust -f one.py,other.py`: which agents and thresholds would hold? One sentence, exit code 2."""
+    files = ",".join(str(Path(__file__).parents[2] / "locustfiles" / name) for name in ("chatty.py", "soak.py"))
+    command = [sys.executable, "-m", "locust", "-f", files, "--headless", "-t", "2s", "--results", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "loadkit: install(events) was called a second time: a run has one scenario, and that imports no other\n"
 
 
 def test_a_results_folder_that_cannot_be_made_is_told_before_any_load(sandbox: SandboxProcess) -> None:
