@@ -74,10 +74,9 @@ def main(arguments: list[str]) -> int:
 
 def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str], given: set[str], own_port: int | None = None) -> list[str]:
     program = ["-c", _LOCUST] if _TELLING.isdisjoint(passed_on) else ["-m", "locust"]
-    command = [sys.executable, *program, "-f", str(path), *passed_on]
-    if own_port is not None:
-        port = str(own_port)
-        command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    port = str(own_port)
+    home = [] if own_port is None else ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    command = [sys.executable, *program, "-f", str(path), *home, *passed_on]
     if not ours.web and "--worker" not in given:
         command += ["--headless", "--only-summary"]
     if not ours.web and not given & {"--loglevel", "-L"}:
