@@ -44,7 +44,7 @@ OPTIONS = (
     Option("inbox", "", "inbox identifier, or several with commas; overrides the target file"),
     Option("account", 0, "account id; default: taken from the agent's profile"),
     Option("agents", 0, "how many agents answer; default: as many as there are tokens"),
-    Option("stages", "", "customers over time, such as 2m:50,30m:50,2m:0: linear ramps from the level before; instead of -u and -t"),
+    Option("stages", "", "customers over time, such as 2m:50,30m:50,2m:0: linear ramps from the level before; instead of -u, -r and -t"),
     Option(
         "arrivals",
         "",
