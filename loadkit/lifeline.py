@@ -1,4 +1,4 @@
-"""The two pipes between `loadkit run` and the Locust it starts: a lifeline down, which ends when the parent does, and progress up.
+"""The two pipes between a loadkit and what it starts: a lifeline down, which ends when the parent does, and a run's progress up.
 
 Their descriptors are named in the environment, so that plain `locust -f …`, which has no parent, does without them.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["LIFELINE", "PROGRESS", "has_parent", "is_cut", "lifeline", "tell"]
+__all__ = ["LIFELINE", "PROGRESS", "has_parent", "held", "is_cut", "lifeline", "tell"]
 
 LIFELINE = "LOADKIT_LIFELINE"
 PROGRESS = "LOADKIT_PROGRESS"
@@ -28,6 +30,17 @@ def tell(message: dict[str, Any]) -> None:
             os.write(int(number), (json.dumps(message) + "\n").encode())
         except OSError:
             return
+
+
+@contextmanager
+def held() -> Iterator[int]:
+    """Hold a lifeline; yield the descriptor for children. It is cut when this ends, or our process, however it ends."""
+    theirs, ours = os.pipe()
+    try:
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def lifeline() -> int | None:

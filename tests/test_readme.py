@@ -47,6 +47,16 @@ def test_every_option_of_the_table_is_in_the_help() -> None:
     assert not {option for option in options if option not in text}
 
 
+def test_the_options_that_are_variables_are_told_apart() -> None:
+    """All of the table have one but its last two rows and Locust's own host."""
+    rows = README[README.index("| option | meaning |") : README.index("Thresholds: ")].strip().splitlines()[2:]
+    named = [set(re.findall(r"`(--[a-z-]+)", row.split(" | ")[0])) for row in rows]
+    code = "import locust; from loadkit.swarm.settings import OPTIONS; print(*[option.variable for option in OPTIONS])"
+    variables = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    told = {option for option in set().union(*named) if f"LOADKIT_{option[2:].replace('-', '_').upper()}" in variables}
+    assert told == set().union(*named[:-2]) - {"--host"}
+
+
 def test_the_verbs_are_those_of_customers_and_agents() -> None:
     """Every public method of a customer that is ours is in the table, and what agents do besides is named below it."""
     table, below = README[README.index("| verb |") :].split("\n\n")[:2]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from loadkit.cli import run as run_command
+from loadkit.cli import sandbox
+from loadkit.errors import UsageError
 
 __all__ = ["add_parser", "run"]
 
@@ -24,19 +24,18 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start a sandbox in a child, run the brisk scenario against it, stop it; return 0 where the run passed."""
-    with tempfile.TemporaryDirectory(prefix="loadkit-demo-") as folder:
-        target = Path(folder) / "target.toml"
-        sandbox = subprocess.Popen(
-            [sys.executable, "-m", "loadkit", "sandbox", "--write-target", str(target)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
-        try:
-            first = sandbox.stdout.readline() if sandbox.stdout else b""
-            if not first:
-                print("loadkit demo: the sandbox did not start", file=sys.stderr)
-                return 2
-            print(f"a sandbox of OneHash Chat runs at {json.loads(first)['host']}; 12 customers talk to 3 agents for {args.seconds} s")
-            arguments = ["chatty", "--target", str(target), "-u", "12", "-r", "6", "-t", f"{args.seconds}s", "--agents", "3"]
-            return run_command.main([*arguments, "--label", "demo"])
-        finally:
-            sandbox.terminate()
-            sandbox.wait(timeout=10)
+    if args.seconds < 1:
+        print(f"loadkit demo: --seconds {args.seconds} is no time for a run", file=sys.stderr)
+        return UsageError.exit_code
+    try:
+        with tempfile.TemporaryDirectory(prefix="loadkit-demo-") as folder:
+            target = str(Path(folder) / "target.toml")
+            with sandbox.held("--write-target", target) as first:
+                print(f"a sandbox of OneHash Chat runs at {first['host']}; 12 customers talk to 3 agents for {args.seconds} s")
+                arguments = ["chatty", "--target", target, "-u", "12", "-r", "6", "-t", f"{args.seconds}s", "--agents", "3"]
+                return run_command.main([*arguments, "--label", "demo"])
+    except UsageError as error:
+        print(f"loadkit demo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:  # the run has not begun: it would have heard it
+        return run_command.INTERRUPTED

@@ -31,7 +31,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--junit", metavar="FILE", help="write thresholds and validity as JUnit XML (- for stdout)")
     parser.add_argument("--csv", metavar="DIR", type=Path, help="write latencies, series, errors and replies as CSV into a folder")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the page there instead of into the run's folder")
-    parser.add_argument("--thresholds", metavar="FILE", type=Path, help="judge by the thresholds of a file instead of the run's own")
+    parser.add_argument(
+        "--thresholds",
+        metavar="FILE",
+        type=Path,
+        help="judge by the thresholds of a file instead of the run's own; the run's page stays, --html FILE makes one",
+    )
     parser.set_defaults(run=run)
 
 
@@ -61,7 +66,7 @@ def _report(args: argparse.Namespace) -> int:
     if args.json:
         _print(json.dumps(judged, indent=2, ensure_ascii=False))
     elif not any(_on_stdout(args)):
-        _show(finished, judged, written)
+        _show(finished, judged, [*map(str, written)] or ["the run's own page is left as it is; --html FILE makes one of this judgement"])
     return int(judged["exit_code"])
 
 
@@ -78,10 +83,11 @@ def _thresholds(path: Path | None) -> list[str] | None:
     """Return the lines of a thresholds file. Raises ThresholdError for one that cannot be judged, OSError for no file."""
     if path is None:
         return None
+    from loadkit.chat.routes import ROUTES
     from loadkit.measure import threshold
 
     lines = threshold.parse_file(path.read_text(encoding="utf-8"))
-    threshold.parse_all(lines)
+    threshold.check_names(threshold.parse_all(lines), [route.name for route in ROUTES])
     return lines
 
 
@@ -102,7 +108,7 @@ def _keep_summary(finished: Run) -> None:
 
 
 def _write_files(args: argparse.Namespace, finished: Run, judged: dict[str, Any]) -> list[Path]:
-    """Write every form that was asked for (the page where none was) and return the paths."""
+    """Write every form that was asked for and return the paths; where none was, the page, unless other thresholds would replace its own."""
     from loadkit.report import exports
     from loadkit.results import format as fmt
 
@@ -113,7 +119,7 @@ def _write_files(args: argparse.Namespace, finished: Run, judged: dict[str, Any]
         written += _put(args.junit, exports.junit(judged))
     if args.csv:
         written += exports.write_csv(finished, judged, args.csv)
-    page = args.html or (None if written or any(_on_stdout(args)) else finished.folder / fmt.REPORT)
+    page = args.html or (None if written or any(_on_stdout(args)) or args.thresholds else finished.folder / fmt.REPORT)
     if page:
         from loadkit.report.page import render
 
@@ -132,7 +138,7 @@ def _put(where: str | Path, text: str) -> list[Path]:
     return [path]
 
 
-def _show(finished: Run, judged: dict[str, Any], written: list[Path]) -> None:
+def _show(finished: Run, judged: dict[str, Any], written: list[str]) -> None:
     """Print the summary for a person, in colour on a terminal, and what was written."""
     from loadkit.report.plain import text
 
@@ -145,7 +151,7 @@ def _show(finished: Run, judged: dict[str, Any], written: list[Path]) -> None:
         Console(highlight=False).print(Text(first, style=f"bold {colour}"))
     else:
         _print(first)
-    _print("\n".join([rest, *map(str, written)]))
+    _print("\n".join([rest, *written]))
 
 
 def _print(text: str) -> None:

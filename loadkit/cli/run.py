@@ -8,25 +8,30 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from loadkit import lifeline
 from loadkit.cli import scenarios
 from loadkit.cli.progress import Progress
 from loadkit.errors import UsageError
-from loadkit.lifeline import LIFELINE, PROGRESS
 
-__all__ = ["main", "own_port"]
+__all__ = ["INTERRUPTED", "main", "own_port"]
 
 VOID, INTERRUPTED, UNUSABLE = 4, 130, 2
+LOOKS_EVERY = 0.2
+"""Seconds between two looks at whether a child that says nothing is still there."""
+
 _TELLING = {"-V", "--version", "-l", "--list", "--show-task-ratio", "--show-task-ratio-json"}
 """Locust's options that tell something, and then there is no run."""
 _HELP = "loadkit run SCENARIO [--target FILE] [loadkit's options] [any option of Locust]"
+_LOCUST = "import locust.main; from loadkit.swarm.unusable import expect_install; expect_install(locust.events); locust.main.main()"
 _SHOW_HELP = (
     "import sys; from locust.argument_parser import get_parser; from locust.util.load_locustfile import load_locustfile; "
     "load_locustfile(sys.argv[1]); p = get_parser(); p.prog = 'loadkit run ' + sys.argv[2]; p.parse_args(['--help'])"
@@ -68,10 +73,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _locust_command(path: Path, ours: argparse.Namespace, passed_on: list[str], given: set[str], own_port: int | None = None) -> list[str]:
-    command = [sys.executable, "-m", "locust", "-f", str(path), *passed_on]
-    if own_port is not None:
-        port = str(own_port)
-        command += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    program = ["-c", _LOCUST] if _TELLING.isdisjoint(passed_on) else ["-m", "locust"]
+    port = str(own_port)
+    home = [] if own_port is None else ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    command = [sys.executable, *program, "-f", str(path), *home, *passed_on]
     if not ours.web and "--worker" not in given:
         command += ["--headless", "--only-summary"]
     if not ours.web and not given & {"--loglevel", "-L"}:
@@ -112,13 +117,14 @@ class _Parent:
         self._asked = 0
         self._progress = Progress(quiet=ours.quiet)
         self._folder: Path | None = None
+        self._stopped_s = self._last_s = 0.0
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
         lifeline_read, lifeline_write = os.pipe()
         progress_read, progress_write = os.pipe()
         os.set_blocking(progress_write, False)
-        environment = {**os.environ, LIFELINE: str(lifeline_read), PROGRESS: str(progress_write)}
+        environment = {**os.environ, lifeline.LIFELINE: str(lifeline_read), lifeline.PROGRESS: str(progress_write)}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
         self._child = subprocess.Popen(
@@ -131,9 +137,9 @@ class _Parent:
         )
         os.close(lifeline_read)
         os.close(progress_write)
-        with os.fdopen(progress_read, encoding="utf-8", errors="replace") as pipe:
-            self._follow(pipe)
+        self._follow(self._child, progress_read)
         code = self._child.wait()
+        os.close(progress_read)
         os.close(lifeline_write)
         self._clear_group()
         return self._conclude(code)
@@ -155,30 +161,70 @@ class _Parent:
         except (ProcessLookupError, PermissionError):
             return
 
-    def _follow(self, pipe: IO[str]) -> None:
-        progress = self._progress
-        for line in pipe:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if "folder" in message:
-                self._folder = Path(message["folder"])
-            elif not self._ours.web:
-                progress.show(message)
-        progress.close()
+    def _follow(self, child: subprocess.Popen[bytes], pipe: int) -> None:
+        """Show progress until the child is gone, and ask it to end when a loadkit that started us is.
+
+        The pipe's end alone does not tell that the child is gone: workers that it has forked hold it too.
+        """
+        above, said = lifeline.lifeline(), b""
+        while True:
+            ready = select.select([pipe] if above is None else [pipe, above], [], [], LOOKS_EVERY)[0]
+            if above in ready and lifeline.is_cut(above):
+                above = None
+                self._ask(signal.SIGTERM, None)
+            elif pipe in ready:
+                piece = os.read(pipe, 65536)
+                if not piece:
+                    break
+                *lines, said = (said + piece).split(b"\n")
+                for line in lines:
+                    self._hear(line)
+            elif child.poll() is not None:
+                break
+        self._progress.close()
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return
+        if "folder" in message:
+            self._folder = Path(message["folder"])
+            self._stopped_s = self._last_s = 0.0
+            return
+        self._last_s = message["elapsed"]
+        if not message["stopping"]:
+            self._stopped_s = self._last_s
+        if not self._ours.web:
+            self._progress.show(message)
 
     def _conclude(self, code: int) -> int:
         if self._asked > 1:
             if self._folder is not None:
+                self._end_killed(self._folder)
                 self._progress.note(f"loadkit run: ended at once; what was recorded can be read: loadkit report {self._folder}")
             return INTERRUPTED
+        if code < 0 and not (self._asked and code == -signal.SIGTERM):
+            self._progress.note(f"loadkit run: Locust was ended by signal {-code} ({signal.strsignal(-code)}), not by loadkit")
         if self._folder is None:
             if code == 0 and not self._ours.web and _TELLING.union(("--worker",)).isdisjoint(self._command):
-                print("loadkit run: nothing was measured: the scenario does not call install(events)", file=sys.stderr)
+                print("loadkit run: Locust ended and nothing was measured", file=sys.stderr)
                 return VOID
             return 0 if code == 0 else INTERRUPTED if self._asked else UNUSABLE
         return self._report(self._folder, code)
+
+    def _end_killed(self, folder: Path) -> None:
+        """Write the run's end, which it could not itself, so that it does not read as one that died by itself."""
+        from loadkit.results.format import SUMMARY, End
+        from loadkit.results.writer import end_killed
+
+        if (folder / SUMMARY).exists():
+            return
+        try:
+            drain_s = round(self._last_s - self._stopped_s, 3)
+            end_killed(folder, End(ended_by="signal", seconds=self._stopped_s, drain_seconds=drain_s, at_once=True))
+        except OSError as error:
+            self._progress.note(f"loadkit run: how the run ended cannot be written to {folder}: {error.strerror}")
 
     def _report(self, folder: Path, code: int) -> int:
         """Let a child make the forms asked for, and print the summary; the run's own code stands."""

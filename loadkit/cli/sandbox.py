@@ -1,4 +1,4 @@
-"""`loadkit sandbox`: the embedded stand-in of OneHash Chat until SIGTERM or SIGINT."""
+"""`loadkit sandbox`: the embedded stand-in of OneHash Chat until SIGTERM or SIGINT; and one held by another command for a while."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import os
 import resource
 import select
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from loadkit import lifeline
 from loadkit.errors import UsageError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "end", "held", "run"]
+
+ENDS_WITHIN_S = 10
 
 
 def add_parser(subparsers: Any) -> None:
@@ -87,6 +92,43 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(line), flush=True)
         stop.wait()
     return 0
+
+
+@contextmanager
+def held(*options: str) -> Iterator[dict[str, Any]]:
+    """Hold a sandbox in a process of its own; yield its first line. It ends with us, however we end. Raises UsageError without one."""
+    with lifeline.held() as line:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loadkit", "sandbox", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            pass_fds=[line],
+            env={**os.environ, lifeline.LIFELINE: str(line)},
+            start_new_session=True,  # a Ctrl-C is for us: what we started is ended in order
+        )
+        try:
+            first = process.stdout.readline() if process.stdout else b""
+            if not first:
+                raise UsageError("the sandbox did not start")
+            yield json.loads(first)
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that is still there: asked twice, as a run that is to end at once wants it, then killed."""
+    for ask in (process.terminate, process.terminate, process.kill):
+        if process.poll() is not None:
+            break
+        ask()
+        try:
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            continue
+    if process.stdout:
+        process.stdout.close()
+    if process.stderr:
+        process.stderr.close()
 
 
 def _start(args: argparse.Namespace) -> Any:

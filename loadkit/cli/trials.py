@@ -9,13 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadkit import lifeline
+from loadkit.cli import sandbox
 from loadkit.errors import LoadkitError
-from loadkit.lifeline import LIFELINE
 
 __all__ = ["TRUTH", "Trial", "TrialFailed", "conduct"]
 
@@ -24,12 +23,11 @@ CONNECTED_PER_SECOND = 150
 AGENTS, AGENT_CONNECTIONS = 2, 24
 DISCONNECTS = 20
 LONGEST_SWAP_S = 8.0
-ENDS_WITHIN_S = 10
 LOAD_STARTS_WITHIN_S = 120
 
 
 class TrialFailed(LoadkitError):
-    """A sandbox that did not start, or a run that left no folder."""
+    """A run that left no folder."""
 
     exit_code = 2
 
@@ -68,6 +66,10 @@ class Trial:
         texts = {"drop": f"{share}", "duplicate": f"{share}", "swap": f"{share}", "disconnect": f"{cuts}"}
         return [f"{name}={n}of{window}" + (f":{self.swap_s:.3f}s" if name == "swap" else "") for name, n in texts.items()]
 
+    def sandbox_options(self) -> list[str]:
+        """Return what `loadkit sandbox` is asked for: it takes no time of its own."""
+        return ["--service", "none", "--agents", str(AGENTS), "--seed", str(self.seed), *(f"--fault={fault}" for fault in self.faults())]
+
     def run_options(self) -> list[str]:
         """Return what `loadkit run` is asked for, but target and results."""
         return [
@@ -82,36 +84,10 @@ def conduct(trial: Trial, results: Path) -> Path:
     """Run a trial and return its run folder, the truth beside the run's own files. Raises TrialFailed with a sentence."""
     with tempfile.TemporaryDirectory(prefix="loadkit-calibrate-") as name:
         target, truth = Path(name) / "target.toml", Path(name) / TRUTH
-        with _sandbox(trial, target, truth):
+        with sandbox.held(*trial.sandbox_options(), "--write-target", str(target), "--truth", str(truth)):
             folder = _run(trial, target, results)
         shutil.copyfile(truth, folder / TRUTH)  # the sandbox has ended: nothing more is written to it
         return folder
-
-
-@contextmanager
-def _sandbox(trial: Trial, target: Path, truth: Path) -> Iterator[None]:
-    """Hold a sandbox that takes no time of its own. It ends with us, however we end."""
-    ours, theirs = os.pipe()
-    command = [
-        sys.executable, "-m", "loadkit", "sandbox", "--service", "none", "--agents", str(AGENTS), "--seed", str(trial.seed),
-        "--write-target", str(target), "--truth", str(truth), *(f"--fault={fault}" for fault in trial.faults()),
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        pass_fds=[ours],
-        env={**os.environ, LIFELINE: str(ours)},
-        start_new_session=True,  # a Ctrl-C is for us: what we started is ended in order
-    )
-    os.close(ours)
-    try:
-        if not (process.stdout and process.stdout.readline()):
-            raise TrialFailed("the sandbox did not start")
-        yield
-    finally:
-        os.close(theirs)
-        _end(process)
 
 
 def _run(trial: Trial, target: Path, results: Path) -> Path:
@@ -119,33 +95,24 @@ def _run(trial: Trial, target: Path, results: Path) -> Path:
     before = set(results.iterdir()) if results.is_dir() else set()
     command = [sys.executable, "-m", "loadkit", "run", *trial.run_options(), "--target", str(target), "--results", str(results), "--json"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOADKIT_", "LOCUST_"))}
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
-    )
-    try:
-        out, told = process.communicate(timeout=trial.ramp_s + trial.seconds + trial.swap_s + LOAD_STARTS_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        raise TrialFailed(f"the run at {trial.rate:g} replies/s did not end") from None
-    finally:
-        _end(process)
+    with lifeline.held() as line:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[line],
+            env=environment | {lifeline.LIFELINE: str(line)},
+            start_new_session=True,
+        )
+        try:
+            out, told = process.communicate(timeout=trial.ramp_s + trial.seconds + trial.swap_s + LOAD_STARTS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise TrialFailed(f"the run at {trial.rate:g} replies/s did not end") from None
+        finally:
+            sandbox.end(process)
     name = json.loads(out)["run"]["name"] if out else ""
     made = [path for path in results.iterdir() if path not in before and path.name.startswith(name)] if name else []
     if not made:
         raise TrialFailed(f"the run at {trial.rate:g} replies/s left nothing: {' '.join(told.decode(errors='replace').split())[-400:]}")
     return made[0]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that is still there: asked twice, as a run that is to end at once wants it, then killed."""
-    for ask in (process.terminate, process.terminate, process.kill):
-        if process.poll() is not None:
-            break
-        ask()
-        try:
-            process.wait(ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            continue
-    if process.stdout:
-        process.stdout.close()
-    if process.stderr:
-        process.stderr.close()

@@ -5,10 +5,11 @@ reply.response p(99) < 800ms        reply.lost rate < 0.1%        http.message.c
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from loadkit import units
@@ -17,7 +18,7 @@ from loadkit.measure.histogram import Histogram
 from loadkit.measure.metrics import ENDS, MARKS, find
 from loadkit.measure.recorder import Totals
 
-__all__ = ["UNDETERMINED_LIMIT", "Judged", "Threshold", "parse", "parse_all", "parse_file"]
+__all__ = ["UNDETERMINED_LIMIT", "Judged", "Threshold", "check_names", "parse", "parse_all", "parse_file"]
 
 UNDETERMINED_LIMIT = 0.001
 
@@ -35,6 +36,8 @@ _LINE = re.compile(
 )
 _LATENCY = ("mean", "avg", "med", "min", "max", "count")
 _GAUGE = ("last", "max")
+_REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
+_STATUS = re.compile(r"http_[1-9]\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,23 @@ def parse_all(lines: Iterable[str]) -> tuple[Threshold, ...]:
     """Return the thresholds of several lines, each once, in their order; empty lines say nothing."""
     parsed = [parse(line) for line in lines if line.strip()]
     return tuple({threshold.text: threshold for threshold in parsed}.values())
+
+
+def check_names(thresholds: Iterable[Threshold], routes: Sequence[str]) -> None:
+    """Refuse a route or a kind of refusal that can never have data: as a count of nothing, a slip of the pen would hold.
+
+    `routes` are the names of all that loadkit asks for. Raises ThresholdError with one sentence.
+    """
+    for line in thresholds:
+        family, _, rest = line.metric.partition(".")
+        name = rest.removesuffix(".failed").removesuffix(".unanswered")
+        if family == "http" and name not in routes:
+            near = difflib.get_close_matches(name, routes, n=1, cutoff=0)[0]
+            raise ThresholdError(f"threshold {line.text!r} names a route that loadkit does not ask for: {name}; did you mean {near}?")
+        kind = line.metric.removeprefix("reply.refused.")
+        if kind != line.metric and kind not in _REFUSALS and not _STATUS.fullmatch(kind):
+            reasons = ", ".join(_REFUSALS)
+            raise ThresholdError(f"threshold {line.text!r}: a reply is refused as {reasons} or http_ and a status, not as {kind}")
 
 
 def parse_file(text: str) -> list[str]:

@@ -26,8 +26,12 @@ class Verdict:
         return EXIT_CODES[self.word]
 
 
-def pronounce(totals: Totals, validity: Validity, judged: Sequence[Judged], *, ended_by: str, regressed: bool = False) -> Verdict:
-    """Return the verdict; `ended_by` is time, user, signal or crash."""
+def pronounce(
+    totals: Totals, validity: Validity, judged: Sequence[Judged], *, ended_by: str, at_once: bool = False, regressed: bool = False
+) -> Verdict:
+    """Return the verdict; `ended_by` is time, user, signal or crash. Who ended it at once did not wait for a judgement."""
+    if at_once:
+        return Verdict("interrupted")
     if validity.state == "void" or ended_by == "crash":
         return Verdict("void")
     if not all(threshold.passed for threshold in judged):

@@ -27,7 +27,13 @@ __all__ = [
 
 
 def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
-    """Return why the verdict is what it is."""
+    """Return why the verdict is what it is, and whether it is not the one that the run had by its own thresholds."""
+    own = {line.text for line in threshold.parse_all(run.header.thresholds)}
+    others = "" if {row["text"] for row in summary["thresholds"]} == own else " Judged by other thresholds than the run's own."
+    return _why(run, summary) + others
+
+
+def _why(run: Run, summary: dict[str, Any]) -> str:
     word, judged = summary["verdict"], summary["thresholds"]
     if word == "void":
         spoken = [reason["text"] for reason in summary["validity"]["reasons"] if is_void(reason)]
@@ -39,6 +45,9 @@ def verdict_sentence(run: Run, summary: dict[str, Any]) -> str:
         return f"{many(n, 'request or reply', 'requests or replies')} failed, and no thresholds were declared that would allow for it."
     if word == "regressed":
         return "The run is worse than its baseline."
+    if run.end is not None and run.end.at_once:
+        seconds = units.seconds_text(run.seconds)
+        return f"A second signal ended the run at once, {seconds} after its start: what was in flight has no end, and nothing is judged."
     held = f"All {len(judged)} thresholds held." if len(judged) > 1 else "The threshold held." if judged else ""
     if word == "interrupted":
         return f"A signal cut the run short after {units.seconds_text(run.seconds)}; judged as it stands. {held}".strip()

@@ -77,11 +77,15 @@ class WorkerEnd(msgspec.Struct, kw_only=True):
 
 
 class End(msgspec.Struct, kw_only=True):
-    """How a run ended: `ended_by` time, user, signal or crash; `seconds` from start to stop; `faults` void it whatever it measured."""
+    """How a run ended: `ended_by` time, user, signal or crash; `seconds` from start to stop; `faults` void it whatever it measured.
+
+    `at_once`: a second signal killed it, so that nothing was waited for; its parent says this, not the run itself.
+    """
 
     ended_by: str
     seconds: float
     drain_seconds: float = 0.0
+    at_once: bool = False
     faults: dict[str, str] = {}
     workers: list[WorkerEnd] = []
 

@@ -33,7 +33,7 @@ def summarize(header: Header, totals: Totals, end: End | None, *, thresholds: Se
     limits = validity.LIMITS | header.limits
     believed = validity.examine(totals, limits=limits, faults=faults, workers=_doubtful_workers(totals, end))
     ended_by = end.ended_by if end else "crash"
-    spoken = verdict.pronounce(totals, believed, judged, ended_by=ended_by)
+    spoken = verdict.pronounce(totals, believed, judged, ended_by=ended_by, at_once=end is not None and end.at_once)
     return {
         "schema": header.schema,
         "run": _run(header, totals, end),
@@ -104,6 +104,7 @@ def _doubtful_workers(totals: Totals, end: End | None) -> list[tuple[str, str]]:
 def _workers(totals: Totals, end: End | None) -> list[dict[str, Any]]:
     """Return a row a worker, by rank."""
     ends = {worker.worker: worker for worker in end.workers} if end else {}
+    untold = "lost" if end is None else "killed" if end.at_once else "finished"
     rows = []
     for rank in sorted(totals.workers.keys() | ends.keys()):
         mine, ended = totals.workers.get(rank, WorkerTotals()), ends.get(rank)
@@ -111,7 +112,7 @@ def _workers(totals: Totals, end: End | None) -> list[dict[str, Any]]:
             {
                 "worker": rank,
                 "name": ended.name if ended else "",
-                "state": ended.state if ended else "finished" if end else "lost",
+                "state": ended.state if ended else untold,
                 "since": ended.since if ended else "",
                 "reason": ended.reason if ended else "",
                 "silences": ended.silences if ended else [],

@@ -19,7 +19,7 @@ from loadkit.measure.reply import DELIVERY_COLUMNS
 from loadkit.measure.stages import STAGE_COLUMNS
 from loadkit.results import format as fmt
 
-__all__ = ["Writer", "make_folder", "make_parent"]
+__all__ = ["Writer", "end_killed", "make_folder", "make_parent"]
 
 
 def make_parent(parent: Path) -> None:
@@ -44,6 +44,16 @@ def make_folder(parent: Path, name: str) -> Path:
             raise ResultsError(f"cannot make the run folder {folder}: {error.strerror}") from None
         return folder
     raise ResultsError(f"there are a hundred runs called {name} in {parent} already")
+
+
+def end_killed(folder: Path, end: fmt.End) -> None:
+    """Say in the folder of a run whose processes were killed how it ended; a torn last line goes. Raises OSError."""
+    with (folder / fmt.INTERVALS).open("r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
+        file.write(msgspec.json.encode(fmt.IntervalLine(ended=end)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class Writer:

@@ -19,8 +19,8 @@ from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadkit import lifeline, units
-from loadkit.errors import LoadkitError, UsageError
+from loadkit import lifeline
+from loadkit.errors import LoadkitError, SettingsError, UsageError
 from loadkit.measure.validity import limits_with
 from loadkit.results.writer import make_parent
 from loadkit.swarm import messages, patches, settings, shapes, webui
@@ -30,7 +30,7 @@ from loadkit.swarm.look import Look, look
 from loadkit.swarm.master import Master
 from loadkit.swarm.once import Once
 from loadkit.swarm.settings import RunSettings
-from loadkit.swarm.unusable import end_forked, end_unusable
+from loadkit.swarm.unusable import end_forked, end_unusable, is_installed
 from loadkit.swarm.worker import Worker, place_of
 
 __all__ = ["install"]
@@ -52,7 +52,12 @@ def install(
     overrides limits of `measure.validity.LIMITS`, `cut_cables` are moments after the start ("30s") at which every customer's cable is
     cut at once.
     """
-    kit = _Kit(agents, tuple(thresholds), validity, tuple(units.seconds(moment) for moment in cut_cables))
+    try:
+        if is_installed(events):
+            raise SettingsError("install(events) was called a second time: a run has one scenario, and that imports no other")
+        kit = _Kit(agents, tuple(thresholds), validity, settings.moments(cut_cables))
+    except UsageError as error:
+        end_unusable(error)
     events.init_command_line_parser.add_listener(kit.options)
     events.init.add_listener(kit.init)
     events.test_start.add_listener(kit.test_start)
@@ -86,8 +91,6 @@ class _Kit:
         """Add our options, and keep the web UI on this machine unless told otherwise."""
         settings.add_options(parser)
         parser.set_defaults(web_host="127.0.0.1")
-        if parser.prog == "__main__.py":
-            parser.prog = "loadkit run"
 
     # Before any load.
 
@@ -133,6 +136,7 @@ class _Kit:
     def prepare(self, environment: Environment) -> tuple[RunSettings, Look]:
         """Return the settings and what the first look saw. Raises UsageError."""
         wanted = settings.read(environment.parsed_options, os.environ, scenario_thresholds=self._thresholds)
+        settings.check_tags(environment.parsed_options, environment.user_classes)
         environment.host = wanted.target.host
         seen = look(wanted.target)
         make_parent(wanted.results)

@@ -30,10 +30,10 @@ __all__ = [
     "forget_old_seconds",
     "interrupt_main_alone",
     "keep_alive_past_1023_files",
+    "listen_for_workers",
     "raise_open_files",
     "spawn_without_parsing",
     "spell_redirects_both_ways",
-    "tell_of_a_port_in_use",
 ]
 
 _log = logging.getLogger("loadkit")
@@ -46,7 +46,7 @@ def apply() -> None:
     keep_alive_past_1023_files()
     spawn_without_parsing()
     spell_redirects_both_ways()
-    tell_of_a_port_in_use()
+    listen_for_workers()
     raise_open_files()
 
 
@@ -99,14 +99,19 @@ def spell_redirects_both_ways() -> None:
         )
 
 
-def tell_of_a_port_in_use() -> None:
-    """Let a master that cannot listen say so and end: Locust's prints a traceback, then waits five minutes for workers that it forked."""
+def listen_for_workers() -> None:
+    """Let a master whose workers are its forks listen on this machine alone, and one that cannot listen say so and end.
+
+    Locust's listens on every address, without a password; else it prints a traceback, then waits five minutes for workers that it forked.
+    """
     _replace(MasterRunner, "__init__", _or_unusable)
 
 
 def _or_unusable(make: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(make)
     def make_or_end(runner: MasterRunner, environment: Environment, master_bind_host: str, master_bind_port: int) -> None:
+        if master_bind_host == "*" and getattr(environment.parsed_options, "processes", None):
+            master_bind_host = "127.0.0.1"
         try:
             make(runner, environment, master_bind_host, master_bind_port)
         except RPCError as error:

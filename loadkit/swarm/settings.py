@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,12 +17,10 @@ from loadkit.target import Target
 from loadkit.workload import profile
 from loadkit.workload.profile import Plan, Profile
 
-__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "read"]
+__all__ = ["OPTIONS", "Option", "RunSettings", "add_options", "check_tags", "moments", "read"]
 
 T = TypeVar("T")
 MOST_AGENTS = 10_000
-REFUSALS = ("throttled", "flood", "unanswered", "unreachable")
-_STATUS = re.compile(r"http_[1-9]\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ OPTIONS = (
     Option("inbox", "", "inbox identifier, or several with commas; overrides the target file"),
     Option("account", 0, "account id; default: taken from the agent's profile"),
     Option("agents", 0, "how many agents answer; default: as many as there are tokens"),
-    Option("stages", "", "customers over time, such as 2m:50,30m:50,2m:0: linear ramps from the level before; instead of -u and -t"),
+    Option("stages", "", "customers over time, such as 2m:50,30m:50,2m:0: linear ramps from the level before; instead of -u, -r and -t"),
     Option(
         "arrivals",
         "",
@@ -171,10 +167,37 @@ def read(options: Any, environment: Mapping[str, str], *, scenario_thresholds: S
     )
 
 
+def moments(cut_cables: Sequence[str | float]) -> tuple[float, ...]:
+    """Return the seconds after the start at which a scenario wants its cables cut. Raises SettingsError."""
+    try:
+        return tuple(units.seconds(moment) for moment in ([cut_cables] if isinstance(cut_cables, str) else cut_cables))
+    except SettingsError as error:
+        raise SettingsError(f"install(cut_cables=…): {error}") from None
+
+
+def check_tags(options: Any, user_classes: Iterable[Any]) -> None:
+    """Refuse tags that leave a kind of customers without a task: Locust would start them, and each fall over."""
+    tags, excluded = set(options.tags or ()), set(options.exclude_tags or ())
+    given = " ".join(" ".join((name, *sorted(some))) for name, some in (("--tags", tags), ("--exclude-tags", excluded)) if some)
+    for user_class in user_classes if given else ():
+        if not _has_task(user_class, tags, excluded):
+            raise SettingsError(f"{given} leaves {user_class.__name__} without a task")
+
+
+def _has_task(task: Any, tags: set[str], excluded: set[str]) -> bool:
+    """Whether a task, or one of those that a user class or a task set holds, is picked, as Locust picks them."""
+    if type(task).__name__ == "MarkovTaskSetMeta":
+        return True
+    if hasattr(task, "tasks"):
+        return any(_has_task(one, tags, excluded) for one in task.tasks)
+    own: set[str] = getattr(task, "locust_tag_set", set())
+    return bool(not tags or own & tags) and not own & excluded
+
+
 def _check_amounts(options: Any) -> None:
     """Refuse what Locust would take and never end, or never begin, with."""
     users = options.num_users
-    if options.agents and options.agents > MOST_AGENTS:
+    if _number(options, "agents", 0) > MOST_AGENTS:
         raise SettingsError(f"--agents {options.agents} are more than {MOST_AGENTS}")
     if options.stages or options.arrivals:
         return
@@ -205,23 +228,8 @@ def _thresholds(options: Any, scenario: Sequence[str]) -> tuple[str, ...]:
             raise ThresholdError(f"the thresholds file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     lines += options.threshold if isinstance(options.threshold, list) else [options.threshold]
     parsed = threshold.parse_all(lines)
-    for line in parsed:
-        _check_name(line)
+    threshold.check_names(parsed, [route.name for route in ROUTES])
     return tuple(line.text for line in parsed)
-
-
-def _check_name(line: threshold.Threshold) -> None:
-    """Refuse a route or a kind of refusal that can never have data: as a count of nothing, a slip of the pen would hold."""
-    family, _, rest = line.metric.partition(".")
-    if family == "http":
-        name = rest.removesuffix(".failed").removesuffix(".unanswered")
-        known = [route.name for route in ROUTES]
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise ThresholdError(f"threshold {line.text!r} names a route that loadkit does not ask for: {name}; did you mean {near}?")
-    kind = line.metric.removeprefix("reply.refused.")
-    if kind != line.metric and kind not in REFUSALS and not _STATUS.fullmatch(kind):
-        raise ThresholdError(f"threshold {line.text!r}: a reply is refused as {', '.join(REFUSALS)} or http_ and a status, not as {kind}")
 
 
 def _seconds(options: Any, name: str) -> float:

@@ -123,9 +123,10 @@ def choose(environment: Environment, settings: RunSettings, runner: Any) -> str:
         return ""
     if settings.stages:
         environment.shape_class = StagesShape(settings.stages, runner)
-        ignored = [name for name, value in (("-u", options.num_users), ("-t", options.run_time)) if value]
+        beside = (("-u", options.num_users), ("-r", options.spawn_rate), ("-t", options.run_time))
+        ignored = " and ".join(", ".join(name for name, value in beside if value).rsplit(", ", 1))
         options.run_time = None  # Locust would arm it when the stages are over, and cut the next run short
-        return f"--stages says how many customers there are and for how long: {' and '.join(ignored)} ignored" if ignored else ""
+        return f"--stages says how many customers there are, when, and for how long: {ignored} ignored" if ignored else ""
     if settings.arrivals:
         most, run_time = options.num_users or MOST_AT_ONCE, options.run_time
         environment.shape_class = ArrivalsShape(settings.arrivals, runner, most=most, run_time=run_time)

@@ -9,6 +9,7 @@ from typing import Any
 from flask import jsonify, request
 from locust.env import Environment
 from locust.util.timespan import parse_timespan
+from werkzeug.datastructures import ImmutableMultiDict
 
 from loadkit.errors import UsageError
 from loadkit.swarm import shapes
@@ -48,6 +49,7 @@ def install(
             return None
         if is_draining() or runner.state == "stopping":
             return refused("the run before is still draining: start again when it has stopped")
+        _fill_blanks()
         before: Any = environment.parsed_options
         posted = _as_posted(before)
         if runner.state in ("spawning", "running"):
@@ -74,6 +76,16 @@ def _keep_shape_from_the_class_picker(environment: Environment, web_ui: Any) -> 
             pick(name)
 
     web_ui._update_shape_class = update
+
+
+def _fill_blanks() -> None:
+    """Take an emptied field for one not given: Locust would cast an empty text to a number, and forget the target's host for it."""
+    sent: dict[str, Any] = {name: values for name, values in request.form.lists() if name != "host" or "".join(values).strip()}
+    for option in OPTIONS:
+        if option.name in sent and not option.several and not "".join(sent[option.name]).strip():
+            sent[option.name] = [str(option.default)]
+    this: Any = request
+    this._get_current_object().form = ImmutableMultiDict(sent)
 
 
 def _as_posted(options: Any) -> Any:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import shutil
 import subprocess
@@ -83,6 +84,25 @@ def test_other_thresholds_judge_again(folder, tmp_path, capsys):
     assert (folder / "summary.json").read_bytes() == before
 
 
+OTHERS = "Judged by other thresholds than the run's own."
+
+
+def test_other_thresholds_leave_the_runs_page_alone(folder, tmp_path, capsys):
+    """What would be is told; the page stays the run's own, and one that is asked for says whose verdict it shows, as Markdown does."""
+    assert command(folder) == 3
+    own = (folder / "report.html").read_text(encoding="utf-8")
+    assert OTHERS not in own + capsys.readouterr().out
+    lines, page, note = tmp_path / "thresholds.txt", tmp_path / "page.html", tmp_path / "note.md"
+    lines.write_text("reply.lost rate < 50%\n", encoding="utf-8")
+    assert command(folder, "--thresholds", lines) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert OTHERS in out[0]
+    assert out[-1] == "the run's own page is left as it is; --html FILE makes one of this judgement"
+    assert (folder / "report.html").read_text(encoding="utf-8") == own
+    assert command(folder, "--thresholds", lines, "--html", page, "--markdown", note) == 0
+    assert all(OTHERS in html.unescape(path.read_text(encoding="utf-8")) for path in (page, note))
+
+
 def test_a_missing_summary_is_written(made, tmp_path, capsys):
     """A process that died left none: the command writes it, by the run's own thresholds."""
     folder = shutil.copytree(made(build.CRASHED).folder, tmp_path / "run")
@@ -137,7 +157,17 @@ def test_an_unwritable_output_is_told_in_one_sentence(folder, capsys, option):
     _refused(capsys, folder, option, folder / "run.json" / "below")
 
 
-@pytest.mark.parametrize("content", ["reply.response p(99) <", "no.such.metric count == 0", None, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "reply.response p(99) <",
+        "no.such.metric count == 0",
+        "http.mesage.create failed rate < 1%",
+        "reply.refused.throtled count == 0",
+        None,
+        b"\xff\xfe",
+    ],
+)
 def test_bad_thresholds_are_told_in_one_sentence(folder, tmp_path, capsys, content):
     """A line that cannot be read, an unknown metric, no file, no text."""
     path = tmp_path / "thresholds.txt"

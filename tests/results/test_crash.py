@@ -16,6 +16,7 @@ from loadkit.measure.recorder import Totals
 from loadkit.results import format as fmt
 from loadkit.results.reader import Run, read
 from loadkit.results.summary import summary_of
+from loadkit.results.writer import end_killed
 from tests.results.build import intervals, write
 from tests.support import eventually
 
@@ -67,6 +68,23 @@ def test_a_crashed_run_is_void_and_adds_up(tmp_path: Path) -> None:
     assert (summary["verdict"], summary["exit_code"], summary["run"]["ended_by"]) == ("void", 4, "crash")
     assert "crash" in [reason["name"] for reason in summary["validity"]["reasons"]]
     assert run.seconds >= 0
+
+
+def test_a_run_that_a_second_signal_killed_is_interrupted(tmp_path: Path) -> None:
+    """Its parent writes its end, wherever its last line was cut off: 130 whatever was measured, and not for what it lacks."""
+    write(tmp_path, intervals(3, close=False), finish=False)
+    lines, end = tmp_path / fmt.INTERVALS, fmt.End(ended_by="signal", seconds=2.0, at_once=True)
+    content = lines.read_bytes()
+    for size in (0, 1, len(content) // 2, len(content) - 1, len(content)):
+        lines.write_bytes(content[:size])
+        before = read(tmp_path).totals.counters
+        end_killed(tmp_path, end)
+        run = read(tmp_path)
+        assert (run.end, run.totals.counters) == (end, before)
+        adds_up(run)
+        summary = summary_of(run)
+        assert (summary["verdict"], summary["exit_code"], summary["run"]["ended_by"]) == ("interrupted", 130, "signal")
+        assert {row["state"] for row in summary["workers"]} <= {"killed"}
 
 
 def test_a_run_that_died_before_its_first_interval(tmp_path: Path) -> None:

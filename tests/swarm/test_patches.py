@@ -284,7 +284,7 @@ def outcome(port):
 with socket.create_server(("127.0.0.1", 0)) as taken:
     port = taken.getsockname()[1]
     before = outcome(port)
-    patches.tell_of_a_port_in_use()
+    patches.listen_for_workers()
     print(before, outcome(port))
 """
 

@@ -121,6 +121,19 @@ def test_a_signal_ends_everything_that_it_started(number: signal.Signals, tmp_pa
     assert eventually(lambda: not any(child.is_running() for child in started), within=20)
 
 
+def test_a_kill_leaves_nothing_running_either(tmp_path: Path) -> None:
+    """kill -9: its sandbox and its run notice that it is gone; the run drains."""
+    command = [sys.executable, "-m", "loadkit", "calibrate", *SMALL[:4], "--seconds", "120", "--results", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: list(tmp_path.glob("*/deliveries.csv")), within=60)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 3
+    process.kill()
+    process.wait(timeout=10)
+    assert eventually(lambda: not any(child.is_running() for child in started), within=45)
+    assert json.loads(next(tmp_path.glob("*/summary.json")).read_text())["run"]["ended_by"] == "signal"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

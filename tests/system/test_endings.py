@@ -10,7 +10,18 @@ import sys
 from pathlib import Path
 
 from tests.support import eventually
-from tests.system.driver import PUT_FAULT, SandboxProcess, child_of, finish, goes_on, has_replies, partition_holds, run, start
+from tests.system.driver import (
+    PUT_FAULT,
+    SandboxProcess,
+    child_of,
+    finish,
+    goes_on,
+    has_replies,
+    partition_holds,
+    run,
+    start,
+    workers_of,
+)
 
 LOAD = ("-u", "10", "-r", "10", "-t", "60s", "--quiet", "--log-deliveries")
 
@@ -42,8 +53,16 @@ def test_a_second_signal_ends_it_at_once(sandbox: SandboxProcess, tmp_path: Path
     file = next(results.glob("*/intervals.jsonl"))
     eventually(lambda: "cable.wanted_seconds" not in file.read_text().splitlines()[-1], within=10)  # counted until the stop
     process.send_signal(signal.SIGINT)
-    assert finish(results, process, within=15).code == 130
+    done = finish(results, process, within=15)
+    assert done.code == 130
     assert not Path(f"/proc/{child}").exists()
+    report = subprocess.run([sys.executable, "-m", "loadkit", "report", str(done.folder)], capture_output=True, text=True, check=False)
+    assert report.returncode == 130, report.stderr
+    assert "A second signal ended the run at once" in report.stdout
+    assert (done.summary["verdict"], done.summary["run"]["ended_by"]) == ("interrupted", "signal")
+    assert [row["state"] for row in done.summary["workers"]] == ["killed"]
+    assert done.summary["replies"]["undetermined"] > 0
+    assert partition_holds(done.summary)
 
 
 def test_a_killed_generator_leaves_a_readable_folder(sandbox: SandboxProcess, tmp_path: Path) -> None:
@@ -58,6 +77,21 @@ def test_a_killed_generator_leaves_a_readable_folder(sandbox: SandboxProcess, tm
     assert done.summary["run"]["ended_by"] == "crash"
     assert done.summary["replies"]["on_time"] > 0
     assert partition_holds(done.summary)
+
+
+def test_a_killed_master_is_noticed_at_once_and_takes_its_workers_along(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """kill -9 of the Locust that has forked workers, which look for it for a minute: told, void, 4, and nobody is left."""
+    results = tmp_path / "reports"
+    process = start(results, "chatty", "--target", str(sandbox.target), "-u", "10", "-r", "10", "-t", "120s", "--processes", "2")
+    workers = workers_of(process.pid)
+    eventually(lambda: has_replies(results), within=40)
+    os.kill(child_of(process.pid), signal.SIGKILL)
+    done = finish(results, process, within=30)
+    assert done.code == 4
+    assert "Locust was ended by signal 9 (Killed)" in done.err
+    assert "verdict: void" in done.out
+    assert partition_holds(done.summary)
+    eventually(lambda: not [pid for pid in workers if Path(f"/proc/{pid}").exists()], within=10)
 
 
 def test_a_killed_parent_ends_the_run_drained(sandbox: SandboxProcess, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ BAD = [
     (["chatty", "-t", "0"], "-t 0"),
     (["chatty", "--agents", "999999999999"], "are more than 10000"),
     (["chatty", "--connections", "pool:²"], "neither user, pool:N nor close"),
+    (["chatty", "--tags", "nope"], "--tags nope leaves Chatter without a task"),
     (["chatty", "--nosuchoption"], "unrecognized arguments"),
     (["chatty", "--junit", "."], "cannot be written: it is a folder"),
     (["chatty", "--markdown", "/proc/nowhere.md"], "/proc/nowhere.md cannot be written: "),
@@ -43,6 +46,71 @@ def test_a_bad_word_is_answered_by_a_sentence(arguments: list[str], sentence: st
     assert "Traceback" not in done.err
     assert done.folder is None
     assert not sandbox.truth_file.exists() or not sandbox.truth()
+
+
+TAGGED = """
+from locust import TaskSet, events, tag, task
+from loadkit.swarm import ContactUser, install
+
+class Walk(TaskSet):
+    @tag("short", "walk")
+    @task
+    def go(self):
+        self.user.open_conversation()
+        self.user.say()
+        self.user.await_reply()
+        self.interrupt()
+
+class Walker(ContactUser):
+    tasks = [Walk]
+
+install(events)
+"""
+
+
+def test_tags_must_leave_tasks(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """Excluding every task is refused, one worker or many; a tag that a task set's own task has is enough."""
+    scenario = tmp_path / "tagged.py"
+    scenario.write_text(TAGGED)
+    load = ("--target", str(sandbox.target), "-u", "2", "-r", "2", "-t", "3s", "--quiet")
+    refused = run(tmp_path / "reports", str(scenario), *load, "--exclude-tags", "short", "--processes", "2")
+    assert (refused.code, refused.folder) == (2, None), refused.err
+    assert "--exclude-tags short leaves Walker without a task" in refused.err
+    done = run(tmp_path / "reports", str(scenario), *load, "--tags", "walk", "nope")
+    assert done.code == 0, done.err
+    assert done.summary["replies"]["attempted"] > 0
+
+
+WRONG = {
+    "plain": ("", "the scenario must call loadkit.swarm.install(events)"),
+    "moment": ("install(events, cut_cables=['foo'])", "install(cut_cables=…): 'foo' is not a duration"),
+    "twice": ("install(events)\ninstall(events)", "install(events) was called a second time"),
+}
+
+
+@pytest.mark.parametrize("options", [("--agents", "2"), ("--processes", "2"), ()], ids=" ".join)
+@pytest.mark.parametrize(("end", "sentence"), WRONG.values(), ids=WRONG)
+def test_a_scenario_must_install_itself_once_and_rightly(end: str, sentence: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    """One sentence, exit code 2, whatever options are given, and not a task of it is run."""
+    scenario, trace = tmp_path / "wrong.py", tmp_path / "trace"
+    scenario.write_text(
+        "from pathlib import Path\nfrom locust import User, events, task\nfrom loadkit.swarm import install\n\n"
+        f"class One(User):\n    @task\n    def go(self):\n        Path({str(trace)!r}).touch()\n\n{end}\n"
+    )
+    done = run(tmp_path / "reports", str(scenario), "-u", "1", "-t", "2s", *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"loadkit: {sentence}")
+    assert len(done.err.splitlines()) == 1
+    assert not trace.exists()
+
+
+def test_two_scenarios_of_plain_locust_are_one_too_many(tmp_path: Path) -> None:
+    """`locust -f one.py,other.py`: which agents and thresholds would hold? One sentence, exit code 2."""
+    files = ",".join(str(Path(__file__).parents[2] / "locustfiles" / name) for name in ("chatty.py", "soak.py"))
+    command = [sys.executable, "-m", "locust", "-f", files, "--headless", "-t", "2s", "--results", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "loadkit: install(events) was called a second time: a run has one scenario, and that imports no other\n"
 
 
 def test_a_results_folder_that_cannot_be_made_is_told_before_any_load(sandbox: SandboxProcess) -> None:

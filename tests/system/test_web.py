@@ -119,6 +119,33 @@ def test_a_bad_field_is_a_sentence_in_the_form_and_no_load(web: Web) -> None:
     assert not web.results.is_dir() or not list(web.results.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("agents", "999999999", "are more than 10000"),
+        ("agents", "1" * 5000, "is not a whole number"),
+        ("agents", "many", "is not a whole number"),
+        ("seed", "x", "--seed 'x' is not a whole number"),
+    ],
+)
+def test_a_field_that_is_no_number_of_ours_is_a_sentence(web: Web, field: str, value: str, sentence: str) -> None:
+    """Absurdly many agents and what is no number at all: refused in the form."""
+    answer = web.swarm(**{field: value})
+    assert answer["success"] is False
+    assert sentence in str(answer["message"])
+
+
+def test_emptied_fields_count_as_not_given(web: Web) -> None:
+    """Every field of ours that the form shows, and the host, without a text: the run has what a command line without them has."""
+    emptied = ("seed", "account", "agents", "agent_connections", "deadline", "lost_after", "drain", "connections", "reconnect", "returning")
+    assert web.swarm(**dict.fromkeys((*emptied, "label", "inbox", "threshold", "stages", "arrivals", "host", "run_time"), ""))["success"]
+    eventually(lambda: web.replies(0), within=30)
+    web.stop()
+    header = json.loads(next(web.results.glob("*/run.json")).read_text())
+    kept = {name: header["settings"][name] for name in ("agents", "seed", "deadline", "lost_after", "agent_connections", "reconnect")}
+    assert kept == {"agents": 3, "seed": 1, "deadline": 5.0, "lost_after": 30.0, "agent_connections": 6, "reconnect": "immediate"}
+
+
 def test_no_secret_is_in_any_page(web: Web, sandbox: SandboxProcess) -> None:
     """Tokens are in none of the pages that the UI serves, before and during a run; it listens on loopback alone."""
     secrets = tomllib.loads(sandbox.target.read_text())["agent_tokens"]

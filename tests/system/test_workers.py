@@ -221,6 +221,35 @@ def test_a_port_in_use_ends_master_and_workers(sandbox: SandboxProcess, tmp_path
     assert done.folder is None
 
 
+@pytest.mark.parametrize("way", ["option", "environment", "config file", "plain locust", "another address"])
+def test_a_master_of_its_own_forks_listens_on_this_machine_alone(way: str, sandbox: SandboxProcess, tmp_path: Path) -> None:
+    """However it is told how many; it listens elsewhere only where an address is named."""
+    port, results = free_port(), tmp_path / "reports"
+    load = ("--target", str(sandbox.target), "-u", "2", "-r", "2", "-t", "60s", "--results", str(results))
+    program = ["locust", "--headless", "-f", str(SCENARIO)] if way == "plain locust" else ["loadkit", "run", "chatty"]
+    command = [sys.executable, "-m", *program, *load, "--master-bind-port", str(port), "--master-port", str(port)]
+    command += {"another address": ["--master-bind-host", "0.0.0.0"]}.get(way, [])
+    environment = os.environ | ({"LOCUST_PROCESSES": "2"} if way == "environment" else {})
+    if way == "config file":
+        (tmp_path / "locust.conf").write_text("processes = 2\n")
+    elif way != "environment":
+        command += ["--processes", "2"]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, **streams)
+    try:
+        addresses = eventually(lambda: listening(port), within=40)
+        assert addresses == {"00000000" if way == "another address" else "0100007F"}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def listening(port: int) -> set[str]:
+    """Return the addresses on which somebody listens at a port of this machine, as the kernel writes them."""
+    rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")}
+
+
 def test_nobody_else_gets_the_port_of_a_run() -> None:
     """Before its master listens, who asks for it in the plain way is refused; the master is not."""
     with own_port() as held, zmq.Context() as context, context.socket(zmq.ROUTER) as master:

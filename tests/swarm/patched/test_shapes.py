@@ -116,7 +116,13 @@ def test_a_plain_run_is_left_as_it_is(own: LoadTestShape | None) -> None:
 
 @pytest.mark.parametrize(
     ("options", "line"),
-    [({"num_users": 5, "run_time": 60}, "-u and -t ignored"), ({"num_users": 5}, "-u ignored"), ({"run_time": 60}, "-t ignored"), ({}, "")],
+    [
+        ({"num_users": 5, "spawn_rate": 2, "run_time": 60}, "long: -u, -r and -t ignored"),
+        ({"num_users": 5, "run_time": 60}, "long: -u and -t ignored"),
+        ({"num_users": 5}, "-u ignored"),
+        ({"spawn_rate": 2}, "long: -r ignored"),
+        ({}, ""),
+    ],
 )
 def test_what_stages_leave_aside_is_said(options: dict[str, int], line: str) -> None:
     """One line names the options; Locust's own timer is not armed."""
