@@ -120,7 +120,8 @@ def _whole(totals: Totals, metric: str) -> int:
         return totals.counters.get("schedule.offered", 0)
     routes = {name.removesuffix(".unanswered") for name in (*totals.histograms, *totals.counters) if name.startswith("http.")}
     if metric == "throttled":
-        return sum(_requests(totals, route) for route in routes if not route.endswith(".failed"))
+        handshakes = sum(totals.counters.get(f"cable.{name}", 0) for name in ("opened", "throttled"))
+        return handshakes + sum(_requests(totals, route) for route in routes if not route.endswith(".failed"))
     route, _, outcome = metric.rpartition(".")
     return max(_requests(totals, route), totals.counters.get(f"{route}.{outcome}", 0))
 

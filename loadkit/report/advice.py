@@ -231,9 +231,12 @@ def _recovered(facts: _Facts) -> Hint | None:
     n = facts.n("reply.recovered")
     if not n:
         return None
+    when = ["after a reconnect"] if facts.summary["metrics"]["cable.reconnect"]["count"] else []
+    if away := facts.n("cable.away"):
+        when.append(f"when the run ended, as {many(away, 'cable', 'cables')} never came back")
     return Hint(
-        f"{_replies(n)} did not come by cable and {'was' if n == 1 else 'were'} only read after a reconnect. No response time counts them, "
-        "so that these look quicker than the run was: see when cables were away.",
+        f"{_replies(n)} did not come by cable and {'was' if n == 1 else 'were'} only read {' or '.join(when) or 'over HTTP'}. No response "
+        "time counts them, so that these look quicker than the run was: see when cables were away.",
         "ends",
     )
 
@@ -322,7 +325,7 @@ def _few_agents(facts: _Facts) -> Hint | None:
 
 def _refused(facts: _Facts) -> Hint | None:
     n, flood = facts.n("reply.refused") - facts.n("reply.refused.unreachable"), facts.n("reply.refused.flood")
-    if n <= 0 or n <= facts.n("throttled"):
+    if n <= 0 or n <= facts.n("throttled") - facts.n("cable.throttled"):
         return None
     if flood:
         return Hint(

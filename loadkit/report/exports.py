@@ -101,7 +101,7 @@ def junit(summary: dict[str, Any]) -> str:
     document = JUnitXml("loadkit")
     document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
-    suite.time = summary["run"]["seconds"]
+    suite.time = document.time = summary["run"]["seconds"]
     body = document.tostring()  # type: ignore[no-untyped-call]
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body.decode("utf-8")}\n'
 

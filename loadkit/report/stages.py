@@ -97,7 +97,7 @@ def trust(summary: dict[str, Any]) -> str:
         return ""
     odd = clock["contradicted"]
     untold = delivery["count"] - clock["replies"] - odd
-    died = any(worker["state"] == "lost" for worker in summary["workers"])
+    died = any(worker["state"] in ("lost", "killed") for worker in summary["workers"])
     why = "the process that saw them died before it had reckoned them." if died else "their frames do not tell when they were saved."
     left_out = [
         _left_out(odd, "their moments of saving contradict those of others: the server has more than one clock, or it was set."),

@@ -190,6 +190,8 @@ def _marks(row: Delivery, told: Told, copies: Sequence[int], overtaken: bool) ->
     may: set[str] = set()
     if len(copies) > 1:
         must.add("duplicate")
+    elif any(n > 1 for n in Counter(copy.to for copy in told.copies).values()):  # to another session, which may be the same contact's
+        may.add("duplicate")
     if copies and _refused(told):
         must.add("unasked")
     if overtaken or (copies and told.fault == "swap"):

@@ -262,7 +262,7 @@ class Run:
         try:
             cable.open()
         except LoadkitError as error:
-            self.recorder.error(f"connect_{getattr(error, 'kind', 'failed')}", Watch.whose(cable), str(error))
+            self.watch.remote_error(cable, f"connect_{getattr(error, 'kind', 'failed')}", str(error))
             return None
         return cable
 

@@ -164,7 +164,10 @@ class Watch:
         self._recorder.latency("cable.ping_gap", gap_us)
 
     def remote_error(self, cable: Cable, kind: str, text: str) -> None:
-        """Count what the server did wrong."""
+        """Count what the server did wrong, or what kept a cable from being opened (`connect_…`, `reconnect_…`)."""
+        if kind.endswith("connect_http_429"):
+            self._recorder.count("throttled")
+            self._recorder.count("cable.throttled")
         self._recorder.error(kind, self.whose(cable), text)
 
     def failed(self, cable: Cable, error: BaseException) -> None:

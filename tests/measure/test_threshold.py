@@ -226,6 +226,8 @@ def test_what_rates_of_requests_are_of() -> None:
     assert parse("http.a.b.unanswered rate < 1").judge(seen).value == 6 / 16
     assert parse("http.c failed rate < 1").judge(seen).value == 1.0
     assert parse("throttled rate < 1").judge(seen).value == 5 / 20
+    cables = totals(counters | {"cable.opened": 3, "cable.throttled": 2}, histograms={"http.a.b": route})
+    assert parse("throttled rate < 1").judge(cables).value == 5 / 25
 
 
 def test_gauges_and_frames() -> None:

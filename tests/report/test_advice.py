@@ -54,7 +54,13 @@ def test_a_run_is_told_what_to_look_at_next(made, plan, words):
     [
         ({"copies.owed": 9, "copies.seen": 7}, {}, "2 further copies never reached another session of a verified contact"),
         ({"reply.misrouted": 1}, {}, "1 reply appeared on another contact's cable"),
-        ({"reply.on_time": 998, "reply.recovered": 2}, {}, "2 replies did not come by cable and were only read after a reconnect"),
+        (
+            {"reply.on_time": 998, "reply.recovered": 2},
+            {"cable.reconnect": 900},
+            "2 replies did not come by cable and were only read after a",
+        ),
+        ({"reply.on_time": 998, "reply.recovered": 2, "cable.away": 1}, {}, "only read when the run ended, as 1 cable never came back"),
+        ({"reply.on_time": 999, "reply.recovered": 1}, {}, "1 reply did not come by cable and was only read over HTTP"),
         ({"reply.on_time": 999, "reply.lost": 1}, {}, "by their conversations"),
         ({"cable.deaf": 3}, {}, "3 cables were open and pinged and yet heard nothing"),
         ({}, {"reply.delivery": 2900, "reply.response": 2900, "reply.post": 55}, "background jobs"),

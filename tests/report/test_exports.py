@@ -32,6 +32,13 @@ def test_junit_has_a_case_a_threshold_and_one_for_validity(made):
     assert {item.name: item.value for item in suite.properties()} == {"verdict": "failed", "exit_code": "3"}
 
 
+def test_junit_tells_how_long_the_run_took(made):
+    """The suite and the whole say the same, which no sum of its cases would."""
+    it = made(build.HEALTHY)
+    document = JUnitXml.fromstring(exports.junit(it.summary).encode())
+    assert document.time == next(iter(document)).time == it.summary["run"]["seconds"] > 0
+
+
 def test_junit_of_a_void_run_is_an_error(made):
     """Validity is an error, and thresholds without data are failures that say so."""
     suite = _suite(made(build.VOID).summary)

@@ -209,6 +209,8 @@ def line(**changes: Any) -> Told:
         (ROW, line(written=[Written(4990, "ann"), Written(4991, "ann")], fault="duplicate"), "marks"),
         (replace(ROW, marks=frozenset({"duplicate"})), line(written=[Written(4990, "ann"), Written(4991, "ann")]), None),
         (replace(ROW, marks=frozenset({"duplicate"})), LINE, "marks"),
+        (replace(ROW, marks=frozenset({"duplicate"})), line(written=[Written(4990, "ann"), *[Written(4991, "her phone")] * 2]), None),
+        (replace(ROW, marks=frozenset({"duplicate"})), line(written=[Written(4990, "ann"), Written(4991, "her phone")]), "marks"),
         (replace(ROW, marks=frozenset({"out_of_order"})), LINE, "marks"),
         (replace(ROW, marks=frozenset({"out_of_order"})), line(fault="swap"), None),
         (ROW, line(fault="swap"), "marks"),

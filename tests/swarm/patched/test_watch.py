@@ -130,3 +130,14 @@ def test_the_customers_own_messages_are_echoed_on_the_own_cable_alone(sight: Sig
     sight.show(sight.ann.cable, marker, 5)
     assert (sight.ann.unechoed, sight.ann.newest_message) == ({}, 5)
     assert sight.counted("reply.stray", "reply.misrouted") == (0, 0)
+
+
+def test_a_throttled_handshake_is_throttling(sight: Sight) -> None:
+    """429 to a first or a further handshake counts among the throttled requests; another refusal does not."""
+    assert sight.ann.cable is not None
+    for kind in ("connect_http_429", "reconnect_http_429", "connect_http_503", "bad_frame"):
+        sight.watch.remote_error(sight.ann.cable, kind, "the cable was answered something else")
+    interval = sight.recorder.cut()
+    assert (interval.counters["throttled"], interval.counters["cable.throttled"]) == (2, 2)
+    assert {error.where for error in interval.errors} == {"cable of a customer"}
+    assert len(interval.errors) == 4
