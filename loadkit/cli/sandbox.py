@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from loadkit import lifeline
@@ -22,6 +23,7 @@ from loadkit.errors import UsageError
 __all__ = ["add_parser", "end", "held", "run"]
 
 ENDS_WITHIN_S = 10
+LOOKS_UP_EVERY = 0.5
 
 
 def add_parser(subparsers: Any) -> None:
@@ -75,9 +77,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the sandbox until a signal; 2 where it cannot start."""
-    stop = threading.Event()
+    stop: SimpleQueue[None] = SimpleQueue()  # may be told from a signal's handler, whatever that interrupts
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
     _raise_file_limit()
     _hold_lifeline(stop)
     try:
@@ -90,8 +92,17 @@ def run(args: argparse.Namespace) -> int:
         if args.recording_layout:
             line |= sandbox.described()
         print(json.dumps(line), flush=True)
-        stop.wait()
+        _wait(stop)
     return 0
+
+
+def _wait(stop: SimpleQueue[None]) -> None:
+    """Return when told to stop. The system may give a signal to another thread, and Python heeds it here alone: so look up at times."""
+    while True:
+        try:
+            return stop.get(timeout=LOOKS_UP_EVERY)
+        except Empty:
+            continue
 
 
 @contextmanager
@@ -159,7 +170,7 @@ def _start(args: argparse.Namespace) -> Any:
     return sandbox
 
 
-def _hold_lifeline(stop: threading.Event) -> None:
+def _hold_lifeline(stop: SimpleQueue[None]) -> None:
     """End with the loadkit that started us and holds a lifeline; a person at a shell holds none."""
     descriptor = lifeline.lifeline()
     if descriptor is None:
@@ -168,7 +179,7 @@ def _hold_lifeline(stop: threading.Event) -> None:
     def wait() -> None:
         while not (select.select([descriptor], [], [])[0] and lifeline.is_cut(descriptor)):
             pass
-        stop.set()
+        stop.put(None)
 
     threading.Thread(target=wait, name="loadkit-lifeline", daemon=True).start()
 

@@ -41,6 +41,18 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate(timeout=10)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_a_signal_that_another_thread_gets_ends_it_too(started: list[subprocess.Popen[str]]) -> None:
+    """The system chooses the thread, and the main one sleeps on, as after SIGCONT."""
+    process = subprocess.Popen(command(), stdout=subprocess.PIPE, text=True)
+    started.append(process)
+    assert process.stdout
+    process.stdout.readline()
+    other = next(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir() if int(task.name) != process.pid)
+    os.kill(other, signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_is_and_ends_at_a_signal(started: list[subprocess.Popen[str]], tmp_path: Path, number: signal.Signals) -> None:
     """The first line is JSON, the target file works, a signal ends it with 0 and nothing else was printed."""
