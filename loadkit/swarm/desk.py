@@ -80,6 +80,7 @@ class Desk:
         self._sending = Group()
         self._closed = self._is_over = False
         self.agents = agents
+        self.last_sent_us = 0
         self.errands = Errands(agents, recorder=recorder, exchanges=exchanges, on_failure=on_failure)
 
     # From the customer: a question is expected before it is sent, because its frame usually beats the answer.
@@ -199,7 +200,7 @@ class Desk:
         )
 
         def sending(sent_us: int) -> None:
-            reply.sent_us = sent_us
+            reply.sent_us = self.last_sent_us = sent_us
             self._attempt(reply, customer)
 
         try:

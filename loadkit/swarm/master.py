@@ -241,7 +241,7 @@ class Master:
         """Let every worker drain, then, when all strayed replies are with their owners, let them close."""
         self.record.stopped()
         self._stopped_elapsed = self._elapsed
-        self._phase(messages.DRAIN, messages.DRAINED, self._settings.drain + SLACK)
+        self._phase(messages.DRAIN, messages.DRAINED, 2 * self._settings.drain + SLACK)
         self._phase(messages.CLOSE, messages.CLOSED, SLACK)
         self._is_closed = True
         self.record.drained()

@@ -113,6 +113,7 @@ class Run:
         self.watch.desk = self.desk
         self.identities = Identities.of(settings, place, self.new_random("returning"))
         self.listing = Listing(self.ledger, self.desk, self.greenlet_failed)
+        self._stopped_us, self._drain_us = 0, round(settings.drain * 1e6)
         self.gate = Gate.of(environment, settings, place, self.recorder)
         self.pulse = Pulse(self.recorder)
 
@@ -319,31 +320,39 @@ class Run:
         self.recorder.error(BROKEN, name, text)
 
     def drain(self) -> None:
-        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes; the last reads are within it."""
-        stop_us = clock.now_us()
+        """Stop asking, let due replies go out, and wait until nothing is pending or the bound passes; the last reads are within it.
+
+        The bound counts from the stop, and from the last reply that leaves after it: that one may be lost as late as any other.
+        """
+        self._stopped_us = clock.now_us()
         self.stopping = True
         if self.gate:
             self.gate.close()
-        self.desk.close(stop_us)
-        drain_us = round(self.settings.drain * 1e6)
-        last_us, bound_us = min(LAST_READS_US, drain_us // 3), stop_us + drain_us
+        self.desk.close(self._stopped_us)
+        last_us = min(LAST_READS_US, self._drain_us // 3)
         readers = Group()
-        self._settle(stop_us, bound_us - last_us, readers)
+        self._settle(last_us, readers)
         away = iter([each for each in (*self.customers, *self._leaving) if each.contact is not None and not each.is_open])
         for _ in range(READERS):
             readers.spawn(self._read_offline, away).link_exception(self.greenlet_failed)
-        self._settle(stop_us, bound_us - last_us // 3, readers)
+        self._settle(last_us // 3, readers)
         self.desk.cut()
-        self.listing.last_look(max(0.0, (bound_us - clock.now_us()) / 1e6))
-        self._settle(stop_us, bound_us, readers)
+        self.listing.last_look(max(0, self._left_us) / 1e6)
+        self._settle(0, readers)
         readers.kill(block=True, timeout=1)
 
-    def _settle(self, since_us: int, until_us: int, readers: Group) -> None:
-        """Wait until nothing is under way and nothing has come for a moment, or until that time."""
-        while clock.now_us() < until_us:
+    @property
+    def _left_us(self) -> int:
+        """How much of the drain is left."""
+        last_us = min(self.desk.last_sent_us, self._stopped_us + self._drain_us)
+        return max(self._stopped_us, last_us) + self._drain_us - clock.now_us()
+
+    def _settle(self, spare_us: int, readers: Group) -> None:
+        """Wait until nothing is under way and nothing has come for a moment, or until no more than that is left of the drain."""
+        while self._left_us > spare_us:
             self.listing.look_up(clock.now_us() - LISTING_US)
             self.ledger.tick(clock.now_us())
-            quiet_us = clock.now_us() - max(since_us, self.ledger.last_seen_us)
+            quiet_us = clock.now_us() - max(self._stopped_us, self.ledger.last_seen_us)
             if quiet_us > QUIET_US and not (self.desk.is_busy or self.ledger.pending_count or len(readers)):
                 return
             gevent.sleep(0.05)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import eventually
-from tests.system.driver import RAPID, Finished, SandboxProcess, desk_adds_up, finish, has_replies, partition_holds, start
+from tests.system.driver import RAPID, Finished, SandboxProcess, desk_adds_up, finish, has_replies, partition_holds, run, start
 
 CUSTOMERS, AGENTS = 20, 3
 CABLES = CUSTOMERS + AGENTS
@@ -129,6 +129,18 @@ def test_what_a_deaf_server_does_not_send_is_lost(sandbox: SandboxProcess, tmp_p
     lost = ends(done, "lost")
     assert lost == {marker for marker, line in sandbox.truth().items() if not line["written"]}
     assert lost
+
+
+def test_a_reply_that_left_after_the_stop_may_be_lost_as_late_as_any(tmp_path: Path) -> None:
+    """Due before the stop, sent after it, as the agent's one connection was busy, and dropped: the drain waits until it is lost."""
+    box = SandboxProcess(tmp_path, "--service", "constant:150ms", "--fault", "drop=100%")
+    options = ("-u", "8", "-r", "8", "-t", "5s", "--agents", "1", "--agent-connections", "1", "--lost-after", "5s", "--quiet")
+    try:
+        summary = run(tmp_path / "reports", str(RAPID), "--target", str(box.target), *options).summary
+    finally:
+        box.stop()
+    assert summary["run"]["drain_seconds"] > 5.5
+    assert summary["replies"]["lost"] == summary["replies"]["accepted"] == len(box.truth()) > 0
 
 
 def test_the_drain_keeps_its_bound_whatever_hangs(tmp_path: Path) -> None:

@@ -54,15 +54,14 @@ def test_it_measures_itself_and_counts_exactly(measured: tuple[Path, subprocess.
 
 
 def test_its_runs_can_be_judged_again_by_their_truth(measured: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    """Each run folder holds the truth of its own server; the judgement is the same, and in words."""
+    """Each run folder holds the truth of its own server; its counts are judged the same, and in words."""
     results, done = measured
     folder = the(results, "calibrate-40-faults")
-    again = calibrate(folder, "--truth", folder / "truth.jsonl", "--error-p50", "1s", "--error-p99", "1s")  # a busy machine's stamps
+    again = calibrate(folder, "--truth", folder / "truth.jsonl")
     kept = json.loads(done.stdout)["faults"]
-    reasons = {reason["name"] for reason in kept["reasons"]} - {"load", "error.p50", "error.p99"}
-    assert again.returncode == (3 if reasons else 0), again.stdout + again.stderr
-    assert ("NOT trustworthy" in again.stdout) == bool(reasons)
+    assert again.returncode == (3 if "NOT trustworthy" in again.stdout else 0), again.stderr  # stamps too are judged here
     assert f"{kept['counts']['compared']} replies held against the truth one by one" in again.stdout
+    assert again.stdout.count(": all exact") == kept["counts"]["exact"]
     assert "received - written" in again.stdout
 
 
