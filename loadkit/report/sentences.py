@@ -69,6 +69,8 @@ def believed(summary: dict[str, Any]) -> str:
     state = summary["validity"]["state"]
     if state == "void":
         return "Do not plan by these numbers: they do not describe the server."
+    if state == "suspect" and {reason["name"] for reason in summary["validity"]["reasons"]} == {"reply.undetermined"}:
+        return "What became of some replies nobody can tell: there may be more late and lost ones than were counted."
     if state == "suspect":
         return "Something other than the server may colour the numbers; weigh them against the doubts below."
     return "Nothing about the generator casts doubt on the numbers."

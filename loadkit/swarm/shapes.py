@@ -131,8 +131,8 @@ def choose(environment: Environment, settings: RunSettings, runner: Any) -> str:
         most, run_time = options.num_users or MOST_AT_ONCE, options.run_time
         environment.shape_class = ArrivalsShape(settings.arrivals, runner, most=most, run_time=run_time)
         options.run_time = None
-    else:
-        environment.shape_class = None
+        return "--arrivals says how many customers come, and when: -r ignored" if options.spawn_rate else ""
+    environment.shape_class = None
     return ""
 
 

@@ -10,7 +10,7 @@ from loadkit.measure.histogram import Histogram
 from loadkit.measure.recorder import Totals
 from loadkit.measure.threshold import parse
 from loadkit.report import exports, page, plain
-from loadkit.report.sentences import margin_text, untimed
+from loadkit.report.sentences import believed, margin_text, untimed
 from tests.report import build
 
 
@@ -96,3 +96,10 @@ def test_where_every_reply_was_timed_nothing_is_said(made):
         assert "no percentile" not in text
     replies = it.summary["replies"] | {"recovered": 1}
     assert untimed(it.summary | {"replies": replies}) == "1 reply is in no percentile: 1 recovered."
+
+
+def test_replies_without_an_end_are_no_doubt_of_the_generator() -> None:
+    """Alone they say what they leave open; beside another doubt, something else may colour the numbers too."""
+    reasons = [{"name": "reply.undetermined"}, {"name": "generator.lag_p99"}]
+    told = [believed({"validity": {"state": "suspect", "reasons": some}}) for some in (reasons[:1], reasons)]
+    assert [text.split()[0] for text in told] == ["What", "Something"]

@@ -133,6 +133,12 @@ def test_what_stages_leave_aside_is_said(options: dict[str, int], line: str) -> 
     assert parsed.run_time is None
 
 
+def test_arrivals_leave_r_aside_and_say_so() -> None:
+    """They come when they come, not so many a second."""
+    environment, wanted = given(arrivals="2/s", num_users=5, spawn_rate=3)
+    assert shapes.choose(environment, wanted, None).endswith("when: -r ignored")
+
+
 @pytest.mark.parametrize(("asked", "most"), [(None, 1000), (50, 50)])
 def test_with_arrivals_u_is_the_most_at_once(asked: int | None, most: int) -> None:
     """A thousand unless it is given; `-t` still ends the run."""
