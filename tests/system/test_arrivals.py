@@ -66,7 +66,7 @@ def test_the_arrivals_of_a_killed_worker_are_not_forgotten(sandbox: SandboxProce
     results, text = tmp_path / "reports", "constant 0s:8/s,16s:8/s"
     process = start(results, "conversations", "--target", str(sandbox.target), "--arrivals", text, "--processes", "2", *RAPID)
     victim = workers_of(process.pid)[0]
-    eventually(lambda: has_replies(results), within=40)
+    eventually(lambda: has_replies(results), within=120)
     os.kill(victim, signal.SIGKILL)
     summary = finish(results, process).summary
     counters = summary["counters"]

@@ -38,7 +38,7 @@ def tell(box: SandboxProcess, method: str, path: str, value: dict[str, Any] | No
 def broken(box: SandboxProcess, results: Path, *orders: Order, lasts: str = "8s", options: tuple[str, ...] = ()) -> Finished:
     """Run, break something as soon as all are there and replies flow, and check what holds however it breaks."""
     process = start(results, str(RAPID), "--target", str(box.target), *LOAD, "-t", lasts, *options)
-    eventually(lambda: tell(box, "GET", "/state")["subscriptions"] == CABLES and has_replies(results), within=30)
+    eventually(lambda: tell(box, "GET", "/state")["subscriptions"] == CABLES and has_replies(results), within=120)
     for order in orders:
         tell(box, *order)
     done = finish(results, process)
@@ -149,7 +149,7 @@ def test_the_drain_keeps_its_bound_whatever_hangs(tmp_path: Path) -> None:
     options = ("-u", "20", "-r", "20", "-t", "6s", "--lost-after", f"{drain}s", "--reconnect", "never", "--quiet")
     process = start(results, str(RAPID), "--target", str(box.target), *options)
     try:
-        eventually(lambda: tell(box, "GET", "/state")["subscriptions"] > 20 and has_replies(results), within=40)
+        eventually(lambda: tell(box, "GET", "/state")["subscriptions"] > 20 and has_replies(results), within=120)
         tell(box, *CUT)
         box.process.send_signal(signal.SIGSTOP)
         done = finish(results, process, within=90)

@@ -70,7 +70,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Frozen:
         process = start(
             results, str(scenario), "--target", str(box.target), "-u", "30", "-r", "30", "-t", "60s", "--log-deliveries", "--quiet",
         )  # fmt: skip
-        eventually(lambda: has_replies(results), within=30)
+        eventually(lambda: has_replies(results), within=120)
         child = child_of(process.pid)
         await_ping(box.first["host"])
         os.kill(child, signal.SIGSTOP)

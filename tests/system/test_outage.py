@@ -27,7 +27,7 @@ def test_a_target_that_is_killed_is_named_before_anything_else(tmp_path: Path) -
     box, results = SandboxProcess(tmp_path, "--service", "none"), tmp_path / "reports"
     try:
         process = start(results, str(SCENARIO), "--target", str(box.target), "-u", "9", "-r", "9", "-t", "60s", "--lost-after", "5s")
-        eventually(lambda: has_replies(results), within=30)
+        eventually(lambda: has_replies(results), within=120)
         box.process.kill()
         goes_on(results, 6)
         process.send_signal(signal.SIGTERM)
@@ -49,7 +49,7 @@ def test_a_target_that_falls_silent_is_named_and_holds_no_drain(tmp_path: Path) 
     box, results = SandboxProcess(tmp_path, "--service", "none"), tmp_path / "reports"
     try:
         process = start(results, str(SCENARIO), "--target", str(box.target), "-u", "24", "-r", "24", "-t", "60s", "--lost-after", "5s")
-        eventually(lambda: has_replies(results), within=30)
+        eventually(lambda: has_replies(results), within=120)
         subprocess.run([sys.executable, "-c", PUT_FAULT, box.first["control"], '{"black_hole": "on"}'], check=True, timeout=20)
         goes_on(results, 9)
         process.send_signal(signal.SIGTERM)

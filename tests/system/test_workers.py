@@ -66,7 +66,7 @@ def test_a_signal_to_the_parent_drains_every_worker(sandbox: SandboxProcess, tmp
     """SIGTERM: the master alone is told, and all drain."""
     results = tmp_path / "reports"
     process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "60s")
-    eventually(lambda: has_replies(results), within=40)
+    eventually(lambda: has_replies(results), within=120)
     process.send_signal(signal.SIGTERM)
     done = finish(results, process)
     assert done.code == 130, done.err
@@ -84,7 +84,7 @@ def test_control_c_to_the_whole_group_is_exact(sandbox: SandboxProcess, tmp_path
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
     )
     try:
-        eventually(lambda: has_replies(results), within=40)
+        eventually(lambda: has_replies(results), within=120)
         os.killpg(process.pid, signal.SIGINT)
         done = finish(results, process)
     finally:
@@ -96,13 +96,13 @@ def test_control_c_to_the_whole_group_is_exact(sandbox: SandboxProcess, tmp_path
 
 def test_stages_that_end_are_exact(sandbox: SandboxProcess, tmp_path: Path) -> None:
     """`--stages` leads customers up and down again and ends the run; `-u` beside it is ignored, and a line says so."""
-    options = ("--processes", "2", "--stages", "2s:8,4s:8,2s:0", "--log-deliveries", "-u", "99")
+    options = ("--processes", "2", "--stages", "2s:8,8s:8,2s:0", "--log-deliveries", "-u", "99")
     done = run(tmp_path / "reports", "chatty", "--target", str(sandbox.target), *options)
     assert done.code == 0, done.err
     assert "-u ignored" in done.err
     summary = exact(done, sandbox)
     assert summary["run"]["customers"] == 8
-    assert 8 <= summary["run"]["seconds"] < 12
+    assert 12 <= summary["run"]["seconds"] < 24
 
 
 def test_a_killed_worker_is_named_and_the_run_goes_on(sandbox: SandboxProcess, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_killed_worker_is_named_and_the_run_goes_on(sandbox: SandboxProcess, t
     results = tmp_path / "reports"
     process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "60s")
     victim = workers_of(process.pid)[0]
-    eventually(lambda: has_replies(results), within=40)
+    eventually(lambda: has_replies(results), within=120)
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: "is lost since" in events(results), within=30)
     goes_on(results, 6)
@@ -138,7 +138,7 @@ def test_a_frozen_worker_comes_back_and_nothing_is_counted_twice(sandbox: Sandbo
     results = tmp_path / "reports"
     process = start(results, "chatty", "--target", str(sandbox.target), *TWO, "-t", "60s")
     victim = workers_of(process.pid)[0]
-    eventually(lambda: has_replies(results), within=40)
+    eventually(lambda: has_replies(results), within=120)
     os.kill(victim, signal.SIGSTOP)
     try:
         eventually(lambda: "is lost since" in events(results), within=30)
@@ -168,7 +168,7 @@ def test_a_worker_that_joins_late_is_used(sandbox: SandboxProcess, tmp_path: Pat
     process = start(results, "chatty", "--target", str(sandbox.target), *master, *TWO[2:], "-t", "16s")
     join = [sys.executable, "-m", "loadkit", "run", "chatty", "--worker", "--master-port", port, "--target", str(sandbox.target)]
     workers = [subprocess.Popen(join, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)]
-    eventually(lambda: has_replies(results), within=40)
+    eventually(lambda: has_replies(results), within=120)
     workers.append(subprocess.Popen(join, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
     done = finish(results, process)
     told = [worker.communicate(timeout=30)[1] for worker in workers]
