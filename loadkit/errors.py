@@ -18,6 +18,7 @@ A slow or failing target is data, not an exception: these are raised at the edge
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 
 __all__ = [
     "AnswerError",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 
-_OWN = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class LoadkitError(Exception):
@@ -93,8 +94,18 @@ class TransportError(LoadkitError):
 
     @classmethod
     def of_opening(cls, error: object) -> str:
-        """Return the kind of a connection that could not be opened: `shortage` where that was the generator's own doing."""
+        """Return the kind of a connection that could not be opened: `shortage` where that was certainly the generator's own doing."""
         return cls.SHORTAGE if getattr(error, "errno", None) in _OWN else "unreachable"
+
+    @classmethod
+    def of_addresses(cls, errors: Iterable[object]) -> str:
+        """Return the same by the errors of all the target's addresses.
+
+        That no port is left shows as EADDRNOTAVAIL; so does an address of a family that is switched off, beside one that the target
+        refused.
+        """
+        own = all(getattr(error, "errno", None) in {*_OWN, errno.EADDRNOTAVAIL} for error in errors)
+        return cls.SHORTAGE if own else "unreachable"
 
 
 class AnswerError(LoadkitError):

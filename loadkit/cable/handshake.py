@@ -70,7 +70,7 @@ def reach(
     `sockets` is the module that makes it, the standard one or gevent's; `options` are set before it connects. Raises
     TransportError (`unreachable`, `shortage`): no byte of ours has left then.
     """
-    kind, problem = "unreachable", "no address"
+    failed: list[OSError | UnicodeError] = []
     try:
         for family, kind, proto, _, address in sockets.getaddrinfo(endpoint.host, endpoint.port, 0, SOCK_STREAM):
             sock, began_us = sockets.socket(family, kind, proto), now_us()
@@ -84,12 +84,14 @@ def reach(
                 return sock, began_us
             except OSError as error:
                 sock.close()
-                kind, problem = TransportError.of_opening(error), _problem(error)
+                failed.append(error)
             except BaseException:
                 sock.close()
                 raise
     except (OSError, UnicodeError) as error:
-        kind, problem = TransportError.of_opening(error), _problem(error)
+        failed.append(error)
+    problem = _problem(failed[-1]) if failed else "no address"
+    kind = TransportError.of_addresses(failed) if failed else "unreachable"
     raise TransportError(kind, f"cannot connect to {endpoint.host} port {endpoint.port}: {problem}")
 
 

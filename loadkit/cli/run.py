@@ -114,7 +114,7 @@ class _Parent:
     def __init__(self, ours: argparse.Namespace, command: list[str]) -> None:
         self._ours = ours
         self._command = command
-        self._asked = 0
+        self._asked, self._asked_nobody = 0, False
         self._progress = Progress(quiet=ours.quiet)
         self._folder: Path | None = None
         self._stopped_s = self._last_s = 0.0
@@ -137,6 +137,8 @@ class _Parent:
         )
         os.close(lifeline_read)
         os.close(progress_write)
+        if self._asked_nobody:
+            self._child.send_signal(signal.SIGTERM)
         self._follow(self._child, progress_read)
         code = self._child.wait()
         os.close(progress_read)
@@ -148,6 +150,7 @@ class _Parent:
         """Ask the child to end, drained; the second time end it at once."""
         self._asked += 1
         if self._child is None:
+            self._asked_nobody = True
             return
         if self._asked == 1:
             self._child.send_signal(signal.SIGTERM)

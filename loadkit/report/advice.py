@@ -355,7 +355,7 @@ def _unseen(facts: _Facts) -> Hint | None:
 def _undetermined(facts: _Facts) -> Hint | None:
     theirs = sum(row["undetermined"] for row in facts.summary["workers"] if row["state"] == "lost")
     n = facts.summary["replies"]["undetermined"] - facts.n("reply.unread") - theirs  # no drain would have told the end of either
-    if n <= 0 or facts.run.end is None:
+    if n <= 0 or facts.run.end is None or facts.run.end.at_once:
         return None
     return Hint(f"The run ended before the end of {_replies(n)} was known: allow a longer --drain.", "ends")
 

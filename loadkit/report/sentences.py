@@ -46,7 +46,7 @@ def _why(run: Run, summary: dict[str, Any]) -> str:
     if word == "regressed":
         return "The run is worse than its baseline."
     if run.end is not None and run.end.at_once:
-        seconds = units.seconds_text(run.seconds)
+        seconds = units.seconds_text(run.end.seconds + run.end.drain_seconds)
         return f"A second signal ended the run at once, {seconds} after its start: what was in flight has no end, and nothing is judged."
     held = f"All {len(judged)} thresholds held." if len(judged) > 1 else "The threshold held." if judged else ""
     if word == "interrupted":

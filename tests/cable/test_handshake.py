@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import websocket
@@ -221,3 +223,28 @@ def test_want_of_a_descriptor_is_our_own_shortage() -> None:
         with no_descriptors(), pytest.raises(TransportError, match="Too many open files") as caught:
             reach(endpoint, socket)
     assert caught.value.kind == "shortage"
+
+
+@pytest.mark.parametrize(
+    ("errors", "kind"),
+    [
+        ([errno.EADDRNOTAVAIL], "shortage"),
+        ([errno.EADDRNOTAVAIL, errno.EADDRNOTAVAIL], "shortage"),
+        ([errno.ECONNREFUSED, errno.EADDRNOTAVAIL], "unreachable"),
+        ([errno.EADDRNOTAVAIL, errno.ECONNREFUSED], "unreachable"),
+        ([], "unreachable"),
+    ],
+)
+def test_no_port_left_is_told_from_a_family_that_is_switched_off(errors: list[int], kind: str) -> None:
+    """Both are the same error of the system's: only if no address could be tried was it our own doing."""
+    left = iter(errors)
+
+    class Refusing(socket.socket):
+        def connect(self, _: object) -> None:
+            raise OSError(next(left), "no")
+
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))
+    sockets = SimpleNamespace(getaddrinfo=lambda *_: [address] * len(errors), socket=Refusing)
+    with pytest.raises(TransportError) as caught:
+        reach(Endpoint("localhost", 1, False, "/"), sockets)
+    assert caught.value.kind == kind

@@ -59,6 +59,7 @@ def test_a_second_signal_ends_it_at_once(sandbox: SandboxProcess, tmp_path: Path
     report = subprocess.run([sys.executable, "-m", "loadkit", "report", str(done.folder)], capture_output=True, text=True, check=False)
     assert report.returncode == 130, report.stderr
     assert "A second signal ended the run at once" in report.stdout
+    assert "longer --drain" not in report.stdout  # it was not the drain that was too short
     assert (done.summary["verdict"], done.summary["run"]["ended_by"]) == ("interrupted", "signal")
     assert [row["state"] for row in done.summary["workers"]] == ["killed"]
     assert done.summary["replies"]["undetermined"] > 0
