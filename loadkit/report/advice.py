@@ -55,10 +55,12 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the rules read."""
+    """What the rules read; `outage` and `silent` are what is known of a target that was away, looked for once."""
 
     run: Run
     summary: dict[str, Any]
+    outage: Outage | None
+    silent: tuple[float, int] | None
 
     def p(self, name: str, percentile: str) -> float:
         """Return a percentile in ms, 0 where there is no data: no rule speaks then."""
@@ -86,7 +88,7 @@ class _Facts:
 
 def advice(run: Run, summary: dict[str, Any]) -> list[Hint]:
     """Return at most four hints; one that says so where nothing stands out."""
-    facts = _Facts(run, summary)
+    facts = _Facts(run, summary, outage(run), silence(run))
     hints = [hint for rule in _RULES if (hint := rule(facts)) is not None]
     return hints[:MOST_HINTS] or [Hint("Nothing stands out.")]
 
@@ -99,7 +101,7 @@ def _crashed(facts: _Facts) -> Hint | None:
 
 
 def _gone(facts: _Facts) -> Hint | None:
-    found, silent = outage(facts.run), silence(facts.run)
+    found, silent = facts.outage, facts.silent
     if found is not None and found.lasting:
         begin = f"From {units.seconds_text(found.first_s)} after the start on the target answered nothing more"
         return Hint(f"{begin}: {_missed(found)} could not reach it ({found.reason}).", "errors")
@@ -110,7 +112,7 @@ def _gone(facts: _Facts) -> Hint | None:
 
 
 def _away(facts: _Facts) -> Hint | None:
-    found = outage(facts.run)
+    found = facts.outage
     if found is None or found.lasting:
         return None
     first, last = units.seconds_text(found.first_s), units.seconds_text(found.last_s)
