@@ -104,8 +104,8 @@ class TransportError(LoadkitError):
         That no port is left shows as EADDRNOTAVAIL; so does an address of a family that is switched off, beside one that the target
         refused.
         """
-        own = all(getattr(error, "errno", None) in {*_OWN, errno.EADDRNOTAVAIL} for error in errors)
-        return cls.SHORTAGE if own else "unreachable"
+        numbers = {getattr(error, "errno", None) for error in errors}
+        return cls.SHORTAGE if numbers and numbers <= {*_OWN, errno.EADDRNOTAVAIL} else "unreachable"
 
 
 class AnswerError(LoadkitError):

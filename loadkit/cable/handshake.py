@@ -91,8 +91,7 @@ def reach(
     except (OSError, UnicodeError) as error:
         failed.append(error)
     problem = _problem(failed[-1]) if failed else "no address"
-    kind = TransportError.of_addresses(failed) if failed else "unreachable"
-    raise TransportError(kind, f"cannot connect to {endpoint.host} port {endpoint.port}: {problem}")
+    raise TransportError(TransportError.of_addresses(failed), f"cannot connect to {endpoint.host} port {endpoint.port}: {problem}")
 
 
 def _problem(error: OSError | UnicodeError) -> str:
