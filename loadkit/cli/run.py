@@ -121,28 +121,25 @@ class _Parent:
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
-        lifeline_read, lifeline_write = os.pipe()
         progress_read, progress_write = os.pipe()
         os.set_blocking(progress_write, False)
-        environment = {**os.environ, lifeline.LIFELINE: str(lifeline_read), lifeline.PROGRESS: str(progress_write)}
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
-        self._child = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            pass_fds=[lifeline_read, progress_write],
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(lifeline_read)
-        os.close(progress_write)
-        if self._asked_nobody:
-            self._child.send_signal(signal.SIGTERM)
-        self._follow(self._child, progress_read)
-        code = self._child.wait()
+        with lifeline.held() as line:
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno(),
+                pass_fds=[line, progress_write],
+                env={**os.environ, lifeline.LIFELINE: str(line), lifeline.PROGRESS: str(progress_write)},
+                start_new_session=True,
+            )
+            os.close(progress_write)
+            if self._asked_nobody:
+                self._child.send_signal(signal.SIGTERM)
+            self._follow(self._child, progress_read)
+            code = self._child.wait()
         os.close(progress_read)
-        os.close(lifeline_write)
         self._clear_group()
         return self._conclude(code)
 
