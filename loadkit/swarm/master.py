@@ -241,7 +241,8 @@ class Master:
         """Let every worker drain, then, when all strayed replies are with their owners, let them close."""
         self.record.stopped()
         self._stopped_elapsed = self._elapsed
-        self._phase(messages.DRAIN, messages.DRAINED, 2 * self._settings.drain + SLACK)
+        bound = 2 * self._settings.drain  # a last reply may leave as late as that, and then it counts anew
+        self._phase(messages.DRAIN, messages.DRAINED, bound + SLACK)
         self._phase(messages.CLOSE, messages.CLOSED, SLACK)
         self._is_closed = True
         self.record.drained()
