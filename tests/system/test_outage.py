@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from loadkit.report.advice import advice
@@ -22,18 +23,28 @@ def hints(done: Finished) -> list[str]:
     return [hint.text for hint in advice(read(done.folder), done.summary)]
 
 
-def test_a_target_that_is_killed_is_named_before_anything_else(tmp_path: Path) -> None:
-    """Nobody listens any more: the first hint, since when, and how much met it. That cables are missing is not the generator's doing."""
-    box, results = SandboxProcess(tmp_path, "--service", "none"), tmp_path / "reports"
+def ended(folder: Path, customers: int, harm: Callable[[SandboxProcess], object], intervals: int) -> Finished:
+    """Run, harm the target as soon as it has replied, go on for so many intervals, stop."""
+    box, results, load = SandboxProcess(folder, "--service", "none"), folder / "reports", ("-u", str(customers), "-r", str(customers))
     try:
-        process = start(results, str(SCENARIO), "--target", str(box.target), "-u", "9", "-r", "9", "-t", "60s", "--lost-after", "5s")
+        process = start(results, str(SCENARIO), "--target", str(box.target), *load, "-t", "60s", "--lost-after", "5s")
         eventually(lambda: has_replies(results), within=120)
-        box.process.kill()
-        goes_on(results, 6)
+        harm(box)
+        goes_on(results, intervals)
         process.send_signal(signal.SIGTERM)
-        done = finish(results, process)
+        return finish(results, process)
     finally:
         box.stop()
+
+
+def swallow(box: SandboxProcess) -> None:
+    """Make a black hole of the sandbox."""
+    subprocess.run([sys.executable, "-c", PUT_FAULT, box.first["control"], '{"black_hole": "on"}'], check=True, timeout=20)
+
+
+def test_a_target_that_is_killed_is_named_before_anything_else(tmp_path: Path) -> None:
+    """Nobody listens any more: the first hint, since when, and how much met it. That cables are missing is not the generator's doing."""
+    done = ended(tmp_path, 9, lambda box: box.process.kill(), 6)
     first, *others = hints(done)
     assert " after the start on the target answered nothing more: " in first
     assert first.endswith(" could not reach it (Connection refused).")
@@ -46,16 +57,7 @@ def test_a_target_that_is_killed_is_named_before_anything_else(tmp_path: Path) -
 
 def test_a_target_that_falls_silent_is_named_and_holds_no_drain(tmp_path: Path) -> None:
     """Requests hang, and lists too: what nobody can tell stays undetermined. The end waits for no request as long as that may take."""
-    box, results = SandboxProcess(tmp_path, "--service", "none"), tmp_path / "reports"
-    try:
-        process = start(results, str(SCENARIO), "--target", str(box.target), "-u", "24", "-r", "24", "-t", "60s", "--lost-after", "5s")
-        eventually(lambda: has_replies(results), within=120)
-        subprocess.run([sys.executable, "-c", PUT_FAULT, box.first["control"], '{"black_hole": "on"}'], check=True, timeout=20)
-        goes_on(results, 9)
-        process.send_signal(signal.SIGTERM)
-        done = finish(results, process)
-    finally:
-        box.stop()
+    done = ended(tmp_path, 24, swallow, 9)
     first, *others = hints(done)
     assert first.startswith("No answer came from the target later than ")
     assert [text for text in others if "undetermined: " in text and text.endswith("message list could not be read either.")]
